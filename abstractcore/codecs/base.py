@@ -1,0 +1,64 @@
+"""What a codec is: one vendor's wire format, as pure functions of data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from abstractcore.types import GenerateRequest, StreamChunk
+
+
+@dataclass(frozen=True, slots=True)
+class WireRequest:
+    """An encoded request: *path* below the base URL, the JSON *body*, and what had to be left out."""
+
+    path: str
+    body: Mapping[str, Any]
+    warnings: tuple[str, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+class StreamDecoder(Protocol):
+    """Reads one answer's events in order; holds what spans events, nothing else."""
+
+    finished: bool
+    """Whether the protocol's end mark has been read."""
+
+    def feed(self, data: bytes) -> Iterable[StreamChunk]:
+        """Read the next bytes of the body, cut anywhere, and give the chunks they complete."""
+        ...
+
+    def end(self) -> Iterable[StreamChunk]:
+        """Say that the body has ended, and give what was held back.
+
+        The last chunk of a whole answer is `done`. Raises IncompleteStreamError when the
+        protocol's end mark is missing.
+        """
+        ...
+
+
+class Codec(Protocol):
+    """One wire format. Its named fields are the differences between the servers that speak it."""
+
+    name: str
+
+    def encode(self, request: GenerateRequest) -> WireRequest:
+        """Write a request; a field that the wire lacks is named in the warnings."""
+        ...
+
+    def decode(self, body: Any) -> Iterable[StreamChunk]:
+        """Read a whole answer's decoded JSON as the chunks that a stream would have given.
+
+        Raises ResponseError for a wrong shape, and the APIError of an error inside a 200.
+        """
+        ...
+
+    def decoder(self) -> StreamDecoder:
+        """Start reading a streamed answer."""
+        ...
+
+    def models(self, body: Any) -> list[str]:
+        """Read the ids out of the server's list of models."""
+        ...
