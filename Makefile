@@ -4,7 +4,7 @@
 PYTHON ?= python3.11 python3 python3.12 python3.13 python3.14
 VENV   := .venv
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP    := $(BIN)/python -m pip --disable-pip-version-check -qq
 RUFF   := $(BIN)/ruff
 
 .PHONY: help demo test test-all lint format types docs bench clean

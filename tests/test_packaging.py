@@ -36,8 +36,7 @@ def child(code: str) -> str:
 
 def test_the_import_loads_none_of_our_rooms_and_no_library():
     loaded = child(
-        "import sys; before = set(sys.modules); import abstractcore;"
-        "print(*sorted(set(sys.modules) - before))"
+        "import sys; before = set(sys.modules); import abstractcore;print(*sorted(set(sys.modules) - before))"
     ).split()
 
     assert "abstractcore" in loaded
