@@ -1,0 +1,1 @@
+"""The only rooms that touch sockets, clocks, threads and event loops."""

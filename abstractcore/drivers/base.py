@@ -1,0 +1,144 @@
+"""What core code may await: the verbs of a driver, and the data that goes through them.
+
+Core logic is `async def` over a driver. `AsyncioDriver` really awaits; `BlockingDriver`
+does the work inside the call and never suspends. Knows no vendor and no wire format.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from abstractcore.drivers.connections import Connections
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """One instant, handed down: each wait uses what is left of it."""
+
+    at: float
+    seconds: float
+
+    @classmethod
+    def after(cls, seconds: float) -> Deadline:
+        """Give the instant that is *seconds* away."""
+        return cls(time.monotonic() + seconds, seconds)
+
+    def left(self) -> float:
+        """Tell the seconds that remain; negative once it has passed."""
+        return self.at - time.monotonic()
+
+
+class Secret:
+    """A key. It shows itself in no repr, no pickle and no traceback; *reveal* is for the socket alone."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Give the key."""
+        return self._value
+
+    def scrub(self, text: str) -> str:
+        """Replace the key wherever it stands in *text*."""
+        return text.replace(self._value, "***") if self._value in text else text
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    def __reduce__(self) -> tuple[type[Secret], tuple[str]]:
+        return Secret, ("",)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One HTTP request. *secret* is sent in the header that it names and is never shown."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes = b""
+    secret: tuple[str, str, Secret] | None = None
+    """The header's name, a prefix such as `Bearer `, and the key."""
+
+
+class HttpReply(Protocol):
+    """An answered request whose body has not been read yet."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Lower-case names; repeated ones joined by commas."""
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Give the body as it arrives, decompressed. At its end the connection goes back to its stack."""
+        ...
+
+    async def read(self, limit: int, *, truncate: bool = False) -> bytes:
+        """Read the whole body; over *limit* bytes it is ResponseError, or cut when *truncate*."""
+        ...
+
+    def hurry(self, seconds: float) -> None:
+        """Give the rest of the body *seconds*; when they pass, the body ends there, with no error."""
+        ...
+
+    def discard(self) -> None:
+        """Close the connection at once, unless the body has been read to its end."""
+        ...
+
+
+class Mailbox(Protocol[T]):
+    """Values from any thread to one waiting caller."""
+
+    def put(self, value: T) -> None:
+        """Hand over a value, from any thread; never blocks and never raises."""
+        ...
+
+    async def get(self, deadline: Deadline | None = None) -> T:
+        """Wait for the next value. Raises TimeoutError when *deadline* passes first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is asking: a thread, and the task in it when a loop runs there."""
+
+    thread: int
+    task: object | None
+    blocks: bool
+    """Whether waiting stops the whole thread."""
+
+
+class Driver(Protocol):
+    """The verbs. Each is an `async def` (or gives an async thing) on both surfaces."""
+
+    async def send(self, connections: Connections, request: HttpRequest, deadline: Deadline) -> HttpReply:
+        """Send a request and read the answer's head."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
+
+    async def call(self, function: Callable[..., T], *args: Any) -> T:
+        """Run a function that may block, where it stops nobody else; contextvars are copied."""
+        ...
+
+    async def gather(self, jobs: Sequence[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]:
+        """Run jobs side by side, and give their results in order."""
+        ...
+
+    def mailbox(self) -> Mailbox[Any]:
+        """Open a mailbox that this caller can wait at."""
+        ...
+
+    def caller(self) -> Caller:
+        """Tell who is asking."""
+        ...

@@ -1,0 +1,120 @@
+"""The blocking driver: the work is done inside the call, so a coroutine over it never suspends.
+
+`run` finishes such a coroutine with one `send(None)`: no event loop, no thread, and it works
+in a notebook whose loop is running.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import queue
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from abstractcore.drivers.base import Caller, Deadline
+
+if TYPE_CHECKING:
+    from abstractcore.drivers.base import HttpReply, HttpRequest
+    from abstractcore.drivers.connections import Connections
+
+T = TypeVar("T")
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Finish a coroutine that only awaits the blocking driver."""
+    try:
+        work.send(None)
+    except StopIteration as end:
+        return end.value
+    work.close()
+    raise RuntimeError("core code awaited something that is not a driver's verb")
+
+
+def iterate(source: AsyncIterator[T]) -> Iterator[T]:
+    """Iterate an async generator that only awaits the blocking driver; leaving it closes the source.
+
+    The close is ours and not the garbage collector's: inside a running loop the collector
+    would leave it to that loop, which may turn much later.
+    """
+    step: Callable[[], Any] = source.__anext__
+    try:
+        while True:
+            try:
+                step().send(None)
+            except StopIteration as value:
+                yield value.value
+            except StopAsyncIteration:
+                return
+            else:
+                raise RuntimeError("core code awaited something that is not a driver's verb")
+    finally:
+        close = getattr(source, "aclose", None)
+        if close is not None:
+            run(close())
+
+
+class BlockingMailbox:
+    """A queue that a thread waits at."""
+
+    def __init__(self) -> None:
+        self._values: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def put(self, value: Any) -> None:
+        """Hand over a value, from any thread."""
+        self._values.put(value)
+
+    async def get(self, deadline: Deadline | None = None) -> Any:
+        """Wait for the next value; TimeoutError when *deadline* passes first."""
+        try:
+            return self._values.get(timeout=None if deadline is None else max(0.0, deadline.left()))
+        except queue.Empty:
+            raise TimeoutError from None
+
+
+class BlockingDriver:
+    """Each verb does its work before it returns."""
+
+    async def send(self, connections: Connections, request: HttpRequest, deadline: Deadline) -> HttpReply:
+        """Send a request and read the answer's head."""
+        return await connections.blocking().send(request, deadline)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+    async def call(self, function: Callable[..., T], *args: Any) -> T:
+        """Run the function here: this thread is the caller's own."""
+        return function(*args)
+
+    async def gather(self, jobs: Sequence[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]:
+        """Run each job in a thread of its own; all run to their end, then the failures are raised together."""
+        if len(jobs) == 1:
+            return [await jobs[0]()]
+        with ThreadPoolExecutor(max(1, len(jobs))) as pool:
+            running = [pool.submit(contextvars.copy_context().run, lambda job=job: run(job())) for job in jobs]
+        failures = [failure for one in running if (failure := one.exception()) is not None]
+        if failures:
+            raise BaseExceptionGroup("jobs failed", failures)
+        return [one.result() for one in running]
+
+    def mailbox(self) -> BlockingMailbox:
+        """Open a mailbox that this thread can wait at."""
+        return BlockingMailbox()
+
+    def caller(self) -> Caller:
+        """Tell which thread asks, and which task if a loop is running in it."""
+        return Caller(threading.get_ident(), _current_task(), blocks=True)
+
+
+def _current_task() -> object | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
+
+
+BLOCKING = BlockingDriver()

@@ -1,0 +1,405 @@
+"""Sockets under httpcore, one kind for each surface, whose every wait obeys the call's deadline.
+
+httpcore bounds single reads; a body that drips one byte a second would go on for ever.
+Here a `Clock` that belongs to the connection says how long each wait may be: what is
+left of the call, or the silence that is allowed once the headers are in. Writes are held
+until the next read, so that a request leaves in one piece.
+
+Knows bytes and instants. Knows nothing of HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import select
+import socket
+import ssl
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import httpcore
+
+if TYPE_CHECKING:
+    from abstractcore.drivers.base import Deadline
+    from abstractcore.errors import TransportPhase
+
+_HELD_BYTES = 64 * 1024
+_BUFFERED_BYTES = 256 * 1024
+
+
+class Clock:
+    """How long the next wait of a connection may be, and what it has seen of its peer."""
+
+    __slots__ = ("connect_timeout", "deadline", "heard", "heard_at", "peer_closed", "silence", "stage")
+
+    def __init__(self, connect_timeout: float) -> None:
+        self.connect_timeout = connect_timeout
+        self.deadline: Deadline | None = None
+        self.start(None)
+
+    def start(self, deadline: Deadline | None) -> None:
+        """Begin a request: until its headers are in, only *deadline* counts."""
+        self.deadline = deadline
+        self.silence: float | None = None
+        self.stage: TransportPhase = "headers"
+        self.heard = False
+        self.heard_at = time.monotonic()
+        self.peer_closed = False
+
+    def hear(self) -> None:
+        """Note that bytes have come."""
+        self.heard = True
+        self.heard_at = time.monotonic()
+
+    def left(self) -> float:
+        """Tell the seconds until the deadline."""
+        return 1e9 if self.deadline is None else self.deadline.left()
+
+    def connecting(self, stage: TransportPhase) -> float:
+        """Tell the seconds that connecting may take from here."""
+        self.stage = stage
+        return max(0.0, min(self.connect_timeout, self.left()))
+
+    def patience(self) -> float:
+        """Tell the seconds that the next read may take."""
+        left = self.left()
+        return max(0.0, left if self.silence is None else min(left, self.silence))
+
+    def dripped(self) -> bool:
+        """Whether the deadline passed while bytes kept coming, and not in a long silence."""
+        if self.deadline is None or self.deadline.left() > 0:
+            return False
+        return self.heard and time.monotonic() - self.heard_at < self.deadline.seconds / 2
+
+
+class BlockingStream(httpcore.NetworkStream):
+    """A socket that a thread waits at."""
+
+    def __init__(self, sock: socket.socket, clock: Clock) -> None:
+        self._socket = sock
+        self._clock = clock
+        self._held: list[bytes] = []
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Send what is held, then wait for bytes."""
+        self._flush()
+        patience = self._clock.patience()
+        try:
+            self._socket.settimeout(patience or 1e-6)
+            data = self._socket.recv(max_bytes)
+        except TimeoutError as failure:
+            raise httpcore.ReadTimeout from failure
+        except OSError as failure:
+            self._clock.peer_closed = True
+            raise httpcore.ReadError(str(failure)) from failure
+        if data:
+            self._clock.hear()
+        else:
+            self._clock.peer_closed = True
+        return data
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Hold the bytes until the next read, or send them when they are many."""
+        self._held.append(buffer)
+        if len(buffer) > _HELD_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._held:
+            return
+        data = memoryview(b"".join(self._held))
+        self._held.clear()
+        try:
+            while data:
+                self._socket.settimeout(self._clock.left() if self._clock.left() > 0 else 1e-6)
+                data = data[self._socket.send(data) :]
+        except TimeoutError as failure:
+            self._clock.stage = "write"
+            raise httpcore.WriteTimeout from failure
+        except OSError as failure:
+            self._note_write_failure()
+            raise httpcore.WriteError(str(failure)) from failure
+
+    def _note_write_failure(self) -> None:
+        # A server may answer (413) and close before it has read the body: leave the answer readable.
+        readable, _, _ = select.select([self._socket], [], [], 0)
+        if not readable:
+            self._clock.stage = "write"
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> BlockingStream:
+        """Upgrade to TLS; raises httpcore.ConnectError with the ssl failure as its cause."""
+        self._flush()
+        try:
+            self._socket.settimeout(self._clock.connecting("tls") or 1e-6)
+            self._socket = ssl_context.wrap_socket(self._socket, server_hostname=server_hostname)
+        except TimeoutError as failure:
+            self.close()
+            raise httpcore.ConnectTimeout from failure
+        except OSError as failure:
+            self.close()
+            raise httpcore.ConnectError(str(failure)) from failure
+        self._clock.stage = "headers"
+        return self
+
+    def close(self) -> None:
+        """Close the socket; a thread that waits at it wakes."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+    def get_extra_info(self, info: str) -> Any:
+        """Tell what httpcore asks about the socket."""
+        if info == "is_readable":
+            return self._socket.fileno() < 0 or bool(select.select([self._socket], [], [], 0)[0])
+        if info == "ssl_object":
+            return self._socket if isinstance(self._socket, ssl.SSLSocket) else None
+        return self._socket if info == "socket" else None
+
+
+class BlockingSockets(httpcore.NetworkBackend):
+    """Opens the blocking sockets of one connection, and can close them from outside."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._stream: BlockingStream | None = None
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> BlockingStream:
+        """Connect within the clock's limit."""
+        try:
+            sock = socket.create_connection((host, port), self._clock.connecting("connect") or 1e-6)
+        except TimeoutError as failure:
+            raise httpcore.ConnectTimeout from failure
+        except OSError as failure:
+            raise httpcore.ConnectError(str(failure)) from failure
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._clock.stage = "headers"
+        self._stream = BlockingStream(sock, self._clock)
+        return self._stream
+
+    def abort(self) -> None:
+        """Close the socket at once."""
+        if self._stream is not None:
+            self._stream.close()
+
+
+class LoopStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
+    """A transport of the running loop, read without a task or a queue."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._data = b""
+        self._held: list[bytes] = []
+        self._ended = False
+        self._failure: Exception | None = None
+        self._reader: asyncio.Future[bool] | None = None
+        self._writer: asyncio.Future[bool] | None = None
+        self._writing_paused = False
+        self._reading_paused = False
+
+    # What the loop tells.
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; stop reading when nobody fetches them."""
+        self._clock.hear()
+        self._data = self._data + data if self._data else data
+        if len(self._data) > _BUFFERED_BYTES and self._transport is not None:
+            self._reading_paused = True
+            self._transport.pause_reading()
+        _finish(self._reader, True)
+
+    def eof_received(self) -> bool:
+        """Note that the peer sends no more; the transport then closes itself."""
+        self._end(None)
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note that the connection is gone."""
+        self._end(exc)
+        _finish(self._writer, True)
+
+    def pause_writing(self) -> None:
+        """Hold writers until the buffer is sent."""
+        self._writing_paused = True
+
+    def resume_writing(self) -> None:
+        """Let writers go on."""
+        self._writing_paused = False
+        _finish(self._writer, True)
+
+    def _end(self, failure: Exception | None) -> None:
+        self._ended = True
+        self._failure = self._failure or failure
+        _finish(self._reader, True)
+
+    # What httpcore asks.
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Send what is held, then wait for bytes."""
+        if self._held:
+            await self._flush()
+        if not self._data and not self._ended:
+            self._reader = self._loop.create_future()
+            try:
+                if not await self._wait(self._reader, self._clock.patience()):
+                    raise httpcore.ReadTimeout
+            finally:
+                self._reader = None
+        if self._data:
+            return self._take(max_bytes)
+        self._clock.peer_closed = True
+        if self._failure is not None:
+            raise httpcore.ReadError(str(self._failure)) from self._failure
+        return b""
+
+    def _take(self, max_bytes: int) -> bytes:
+        data, self._data = self._data[:max_bytes], self._data[max_bytes:]
+        if self._reading_paused and not self._data and self._transport is not None:
+            self._reading_paused = False
+            self._transport.resume_reading()
+        return data
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Hold the bytes until the next read, or send them when they are many."""
+        self._held.append(buffer)
+        if len(buffer) > _HELD_BYTES:
+            await self._flush()
+
+    async def _flush(self) -> None:
+        data = b"".join(self._held)
+        self._held.clear()
+        if self._transport is None or self._transport.is_closing():
+            self._note_write_failure()
+            raise httpcore.WriteError("the connection is closed")
+        self._transport.write(data)
+        while self._writing_paused and not self._ended:
+            self._writer = self._loop.create_future()
+            try:
+                if not await self._wait(self._writer, self._clock.left()):
+                    self._clock.stage = "write"
+                    raise httpcore.WriteTimeout
+            finally:
+                self._writer = None
+        if self._writing_paused and self._ended:
+            self._note_write_failure()
+            raise httpcore.WriteError("the connection was closed while the request was being sent")
+
+    def _note_write_failure(self) -> None:
+        # A server may answer (413) and close before it has read the body: leave the answer readable.
+        if not self._data:
+            self._clock.stage = "write"
+
+    async def _wait(self, future: asyncio.Future[bool], seconds: float) -> bool:
+        timer = self._loop.call_later(max(0.0, seconds), _finish, future, False)
+        try:
+            return await future
+        finally:
+            timer.cancel()
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> LoopStream:
+        """Upgrade to TLS; raises httpcore.ConnectError with the ssl failure as its cause."""
+        if self._held:
+            await self._flush()
+        limit = self._clock.connecting("tls")
+        assert self._transport is not None
+        try:
+            async with asyncio.timeout(limit):
+                self._transport = await self._loop.start_tls(
+                    self._transport, self, ssl_context, server_hostname=server_hostname
+                )
+        except TimeoutError as failure:
+            self.abort()
+            raise httpcore.ConnectTimeout from failure
+        except OSError as failure:
+            self.abort()
+            raise httpcore.ConnectError(str(failure)) from failure
+        if self._transport is None:
+            raise httpcore.ConnectError("the connection was closed in the TLS handshake")
+        self._clock.stage = "headers"
+        return self
+
+    def abort(self) -> None:
+        """Close the socket at once, without waiting for anything."""
+        self._ended = True
+        if self._transport is not None and not self._loop.is_closed():
+            self._transport.abort()
+
+    async def aclose(self) -> None:
+        """Close the socket."""
+        self.abort()
+
+    def get_extra_info(self, info: str) -> Any:
+        """Tell what httpcore asks about the socket."""
+        if info == "is_readable":
+            return self._ended or bool(self._data)
+        return None if self._transport is None else self._transport.get_extra_info(info)
+
+
+def _finish(future: asyncio.Future[bool] | None, value: bool) -> None:
+    if future is not None and not future.done():
+        future.set_result(value)
+
+
+class LoopSockets(httpcore.AsyncNetworkBackend):
+    """Opens the transports of one connection on the running loop, and can close them from outside."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._stream: LoopStream | None = None
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> LoopStream:
+        """Connect within the clock's limit; of several addresses the first that answers is taken."""
+        limit = self._clock.connecting("connect")
+        try:
+            async with asyncio.timeout(limit):
+                _, self._stream = await self._loop.create_connection(
+                    lambda: LoopStream(self._clock), host, port, happy_eyeballs_delay=0.25
+                )
+        except TimeoutError as failure:
+            raise httpcore.ConnectTimeout from failure
+        except OSError as failure:
+            raise httpcore.ConnectError(str(failure)) from failure
+        self._clock.stage = "headers"
+        return self._stream
+
+    def abort(self) -> None:
+        """Close the socket at once; from another thread the loop is asked to."""
+        if self._stream is None or self._loop.is_closed():
+            return
+        if _running_loop() is self._loop:
+            self._stream.abort()
+        else:
+            with contextlib.suppress(RuntimeError):  # the loop closed in between
+                self._loop.call_soon_threadsafe(self._stream.abort)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
