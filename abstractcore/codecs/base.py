@@ -55,6 +55,10 @@ class Codec(Protocol):
         """
         ...
 
+    def streams(self, head: bytes) -> bool:
+        """Whether a body that begins so is a stream of this wire, and not a whole answer or a web page."""
+        ...
+
     def decoder(self) -> StreamDecoder:
         """Start reading a streamed answer."""
         ...

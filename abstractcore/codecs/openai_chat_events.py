@@ -1,0 +1,258 @@
+"""The answers of the Chat Completions wire, whole or streamed, as chunks.
+
+Knows the fields of a completion and of its chunks, as OpenAI documents them and as other servers
+write them: https://platform.openai.com/docs/api-reference/chat-streaming. A whole message is read
+as one big delta, so that both ways give the same answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from abstractcore.codecs.framing import SSEDecoder
+from abstractcore.codecs.http_errors import error_in_body
+from abstractcore.codecs.json_text import (
+    as_array,
+    as_count,
+    as_object,
+    as_text,
+    is_array,
+    is_object,
+    parse_event,
+)
+from abstractcore.codecs.reasoning_details import ReasoningDetails
+from abstractcore.codecs.text_marks import TextMarks
+from abstractcore.codecs.tool_call_parts import ToolCallParts
+from abstractcore.errors import IncompleteStreamError, ResponseError
+from abstractcore.types import FinishReason, Phase, StreamChunk, Usage
+
+_FINISH_REASONS: dict[str, FinishReason] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "content_filter",
+    "eos": "stop",  # Together
+    "model_length": "length",  # Mistral
+}
+# Mistral's thinking models answer in parts: https://docs.mistral.ai/capabilities/reasoning
+_PART_FIELDS: dict[str, tuple[Phase, str]] = {
+    "text": ("generating", "text"),
+    "output_text": ("generating", "text"),
+    "thinking": ("thinking", "thinking"),
+    "reasoning": ("thinking", "text"),
+}
+
+
+class ChatAnswer:
+    """One answer while it is read: what spans its events."""
+
+    __slots__ = (
+        "_calls",
+        "_details",
+        "_finish_event",
+        "_has_refused",
+        "_is_valid",
+        "_last_event",
+        "_usage",
+        "raw_finish_reason",
+    )
+
+    def __init__(self) -> None:
+        self._calls = ToolCallParts()
+        self._details = ReasoningDetails()
+        self._has_refused = False
+        self._is_valid = False
+        self._usage: dict[str, Any] | None = None
+        self._last_event: dict[str, Any] = {}
+        self._finish_event: dict[str, Any] = {}
+        self.raw_finish_reason: str | None = None
+
+    def read(self, event: dict[str, Any], field: str) -> list[StreamChunk]:
+        """Read an event, whose message stands in *field*: `delta`, or `message` of a whole body."""
+        if error := event.get("error"):
+            raise error_in_body(error, request_id=as_text(event.get("id")))
+        self._last_event = event
+        if usage := event.get("usage"):
+            self._usage = as_object(usage) or self._usage
+        choices = event.get("choices")
+        if not choices:
+            return []
+        choice = _first(choices)
+        if choice is None:
+            return []
+        message = choice.get(field)
+        if message is None and field == "message":
+            raise ResponseError("the answer's choice holds no message")
+        self._is_valid = True
+        chunks = self._message(message, field) if message else []
+        if reason := choice.get("finish_reason"):
+            self._finish(reason, choice, event)
+        return chunks
+
+    def _message(self, message: Any, field: str) -> list[StreamChunk]:
+        if not is_object(message):
+            raise ResponseError(f"the answer's {field} is not an object")
+        chunks: list[StreamChunk] = []
+        # vLLM and OpenRouter say "reasoning"; DeepSeek and LM Studio say "reasoning_content".
+        thought = message.get("reasoning") or message.get("reasoning_content")
+        if thought and isinstance(thought, str):
+            chunks.append(StreamChunk("thinking", thought))
+        content = message.get("content")
+        if content:
+            if isinstance(content, str):
+                chunks.append(StreamChunk("generating", content))
+            else:
+                chunks += _parts(content)
+        if calls := message.get("tool_calls"):
+            self._calls.add(as_array(calls), are_whole=field == "message")
+        if call := message.get("function_call"):  # what tool calls were before 2023-11
+            self._calls.add([{"index": 0, "function": call}])
+        if details := message.get("reasoning_details"):
+            self._details.add(details, are_whole=field == "message")
+        if refusal := as_text(message.get("refusal")):
+            self._has_refused = True
+            chunks.append(StreamChunk("generating", refusal))
+        return chunks
+
+    def _finish(self, reason: Any, choice: dict[str, Any], event: dict[str, Any]) -> None:
+        if reason == "error" or choice.get("error"):  # OpenRouter, when the provider behind it failed
+            error = choice.get("error") or {"message": "the answer broke off"}
+            raise error_in_body(error, request_id=as_text(event.get("id")))
+        self.raw_finish_reason = str(reason)
+        self._finish_event = event
+
+    def done(self) -> list[StreamChunk]:
+        """Give the tool calls, and the chunk that ends the answer."""
+        if not self._is_valid:
+            raise ResponseError("the answer holds no choice")
+        calls = self._calls.calls()
+        chunks = [StreamChunk("tool_calling", tool_call=call) for call in calls]
+        chunks.append(
+            StreamChunk(
+                "done",
+                finish_reason=self._finish_reason(has_calls=bool(calls)),
+                usage=_usage(self._usage),
+                metadata=self._metadata(),
+            )
+        )
+        return chunks
+
+    def _finish_reason(self, *, has_calls: bool) -> FinishReason:
+        reason = _FINISH_REASONS.get(self.raw_finish_reason or "", "other")
+        if has_calls:
+            is_end = reason in ("stop", "tool_calls") or self.raw_finish_reason is None
+            return "tool_calls" if is_end else reason
+        if self._has_refused and reason == "stop":
+            return "content_filter"
+        return "other" if reason == "tool_calls" else reason
+
+    def _metadata(self) -> dict[str, Any]:
+        # The usage may come after the finish reason, in an event that has no choices.
+        raw = dict(self._finish_event)
+        raw.update((name, value) for name, value in self._last_event.items() if value or name not in raw)
+        if self._usage is not None:
+            raw["usage"] = self._usage
+        details = self._details.whole()
+        known = {
+            "model": as_text(raw.get("model")),
+            "response_id": as_text(raw.get("id")),
+            "raw_finish_reason": self.raw_finish_reason,
+            "raw": raw,
+            "provider_data": {"reasoning_details": details} if details else None,
+        }
+        return {name: value for name, value in known.items() if value is not None}
+
+
+class ChatStream:
+    """Reads one streamed answer. `[DONE]` ends it, or its bytes do after a finish reason."""
+
+    __slots__ = ("_answer", "_frames", "_marks", "finished")
+
+    def __init__(self, marks: TextMarks | None = None) -> None:
+        self.finished = False
+        self._frames = SSEDecoder()
+        self._answer = ChatAnswer()
+        self._marks = marks
+
+    def feed(self, data: bytes) -> Iterator[StreamChunk]:
+        """Read the next bytes; what they complete comes before what is wrong with them is raised."""
+        if self.finished:
+            return
+        for text in self._frames.feed(data):
+            yield from self._event(text)
+            if self.finished:
+                return
+        if self._frames.failure:
+            raise self._frames.failure
+
+    def end(self) -> Iterator[StreamChunk]:
+        """Say that the bytes have ended. Raises IncompleteStreamError when the answer has not."""
+        if self.finished:
+            return
+        for text in self._frames.end():
+            yield from self._event(text)
+        if self._frames.failure:
+            raise self._frames.failure
+        if self.finished:
+            return
+        if self._answer.raw_finish_reason is None:
+            raise IncompleteStreamError("the stream ended before the answer did", phase="body")
+        self.finished = True
+        yield from self._marked(self._answer.done())
+
+    def _event(self, text: str) -> Iterable[StreamChunk]:
+        if text[:1] != "{":
+            if text.strip() == "[DONE]":
+                self.finished = True
+                return self._marked(self._answer.done())
+            if not text.strip():
+                return ()
+        return self._marked(self._answer.read(parse_event(text), "delta"))
+
+    def _marked(self, chunks: list[StreamChunk]) -> Iterable[StreamChunk]:
+        return chunks if self._marks is None else self._marks.through(chunks)
+
+
+def _first(choices: Any) -> dict[str, Any] | None:
+    """Give the choice that counts; of several answers we read the first."""
+    if not is_array(choices):
+        raise ResponseError("the answer's choices are not a list")
+    for choice in choices:
+        if not is_object(choice):
+            raise ResponseError("the answer's choice is not an object")
+        if not choice.get("index"):
+            return choice
+    return None
+
+
+def _parts(content: Any) -> Iterable[StreamChunk]:
+    if not is_array(content):
+        raise ResponseError("the answer's content is neither text nor a list of parts")
+    for part in content:
+        if isinstance(part, str):
+            yield StreamChunk("generating", part)
+            continue
+        phase, field = _PART_FIELDS.get(str(as_object(part).get("type")), ("generating", ""))
+        text = as_object(part).get(field)
+        if is_array(text):  # a Mistral thought is itself a list of text parts
+            text = "".join(as_text(as_object(piece).get("text")) or "" for piece in text)
+        if text and isinstance(text, str):
+            yield StreamChunk(phase, text)
+
+
+def _usage(usage: dict[str, Any] | None) -> Usage | None:
+    if usage is None:
+        return None
+    read, written = as_count(usage.get("prompt_tokens")), as_count(usage.get("completion_tokens"))
+    total = as_count(usage.get("total_tokens"))
+    if total is None and read is not None and written is not None:
+        total = read + written
+    return Usage(
+        read,
+        written,
+        total,
+        as_count(as_object(usage.get("prompt_tokens_details")).get("cached_tokens")),
+        as_count(as_object(usage.get("completion_tokens_details")).get("reasoning_tokens")),
+    )

@@ -1,0 +1,140 @@
+"""Tool calls of the Chat Completions wire, put together from their deltas.
+
+Knows the oddities of the servers that stream them. Knows nothing of tools.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+from abstractcore.codecs.json_text import as_object, as_text, clean, is_object
+from abstractcore.types import ToolCall
+
+
+class _Part:
+    """A call that is being put together."""
+
+    __slots__ = ("arguments", "id", "index", "name", "pieces")
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.id: str | None = None
+        self.name = ""
+        self.pieces: list[str] = []
+        self.arguments: dict[str, Any] | None = None  # when the server sends an object, not a string
+
+    def is_whole(self) -> bool:
+        """Whether the arguments so far are all of an object."""
+        return self.arguments is not None or (
+            self.pieces != [] and read_arguments("".join(self.pieces))[1] is None
+        )
+
+
+class ToolCallParts:
+    """Collects the deltas of one answer's tool calls; *index* says which call, where it can be trusted."""
+
+    __slots__ = ("_by_id", "_by_index", "_parts")
+
+    def __init__(self) -> None:
+        self._parts: list[_Part] = []
+        self._by_index: dict[int, _Part] = {}
+        self._by_id: dict[str, _Part] = {}
+
+    def add(self, items: Iterable[Any], *, are_whole: bool = False) -> None:
+        """Take a delta's list of parts, or (*are_whole*) a message's list of calls."""
+        for item in items:
+            if is_object(item):
+                self._add(item, as_object(item.get("function")), are_whole)
+
+    def _add(self, item: dict[str, Any], function: dict[str, Any], is_whole: bool) -> None:
+        index = item.get("index")
+        index = index if type(index) is int else None
+        call_id, name = as_text(item.get("id")), as_text(function.get("name"))
+        arguments = function.get("arguments")
+        if not (call_id or name or arguments):
+            return
+        part = None if is_whole else self._known(index, call_id)
+        if part is None or _starts_another(part, index, call_id, name, bool(arguments)):
+            part = self._new(index)
+        if call_id and part.id is None:
+            part.id = call_id
+            self._by_id[call_id] = part
+        part.name = part.name or name or ""
+        if isinstance(arguments, str):
+            part.pieces.append(arguments)
+        elif is_object(arguments):
+            part.arguments = arguments
+        elif arguments is not None:
+            part.pieces.append(json.dumps(arguments))
+
+    def _known(self, index: int | None, call_id: str | None) -> _Part | None:
+        if index is not None:
+            return self._by_index.get(index)
+        if call_id is not None:
+            return self._by_id.get(call_id)
+        return self._parts[-1] if self._parts else None
+
+    def _new(self, index: int | None) -> _Part:
+        part = _Part(len(self._parts) if index is None else index)
+        self._parts.append(part)
+        self._by_index[part.index] = part
+        return part
+
+    def calls(self) -> list[ToolCall]:
+        """Give the calls in the model's order; an id that is missing or taken is replaced by one of ours."""
+        used = {part.id for part in self._parts}
+        given: set[str] = set()
+        calls: list[ToolCall] = []
+        for part in sorted(self._parts, key=lambda part: part.index):
+            call_id = part.id
+            if call_id is None or call_id in given:
+                number = len(calls) + 1
+                while (call_id := f"call_{number}") in used or call_id in given:
+                    number += 1
+            given.add(call_id)
+            calls.append(_call(call_id, part))
+        return calls
+
+
+def _starts_another(
+    part: _Part, index: int | None, call_id: str | None, name: str | None, has_arguments: bool
+) -> bool:
+    """Whether a delta that seems to belong to *part* begins a call of its own.
+
+    Some servers number every call 0, some send no index, some no id, some repeat id and name in
+    each delta. A call begins with a name.
+    """
+    if not name:
+        return False
+    if call_id and part.id:
+        if call_id != part.id:
+            return True
+        if index is not None:
+            return False
+    if part.name and name != part.name:
+        return True
+    return bool(part.name) and has_arguments and part.is_whole()
+
+
+def _call(call_id: str, part: _Part) -> ToolCall:
+    if part.arguments is not None:
+        return ToolCall(call_id, part.name, part.arguments)
+    arguments, raw = read_arguments("".join(part.pieces))
+    return ToolCall(call_id, part.name, arguments, raw)
+
+
+def read_arguments(text: str) -> tuple[dict[str, Any], str | None]:
+    """Read the model's arguments; when they are no JSON object, give none and its words."""
+    if text.strip() in ("", "null"):
+        return {}, None
+    try:
+        arguments = clean(json.loads(text, parse_constant=_refuse))
+    except (ValueError, RecursionError):
+        return {}, text
+    return (arguments, None) if is_object(arguments) else ({}, text)
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
