@@ -42,7 +42,10 @@ class StreamDecoder(Protocol):
 class Codec(Protocol):
     """One wire format. Its named fields are the differences between the servers that speak it."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The key under which a message's `provider_data` holds what goes back through this codec alone."""
+        ...
 
     def encode(self, request: GenerateRequest) -> WireRequest:
         """Write a request; a field that the wire lacks is named in the warnings."""
@@ -51,7 +54,8 @@ class Codec(Protocol):
     def decode(self, body: Any) -> Iterable[StreamChunk]:
         """Read a whole answer's decoded JSON as the chunks that a stream would have given.
 
-        Raises ResponseError for a wrong shape, and the APIError of an error inside a 200.
+        The metadata of `done` holds what is known of `model`, `response_id`, `raw_finish_reason`,
+        `raw` and `provider_data`, the last as a message holds it: under the codec's name. Raises ResponseError for a wrong shape, and the APIError of an error inside a 200.
         """
         ...
 
@@ -61,6 +65,10 @@ class Codec(Protocol):
 
     def decoder(self) -> StreamDecoder:
         """Start reading a streamed answer."""
+        ...
+
+    def streams(self, head: bytes) -> bool:
+        """Whether a body that begins with *head* is a stream, and not a whole answer or a web page."""
         ...
 
     def models(self, body: Any) -> list[str]:

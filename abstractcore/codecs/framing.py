@@ -87,7 +87,10 @@ class SSEDecoder:
         if self._is_idle and data.startswith(b"data: ") and data.endswith(b"\n\n"):
             last = len(data) - 2
             if data.find(b"\n") == last and b"\r" not in data and last < self._max_event_bytes:
-                return self._given([], data[6:last])
+                try:
+                    return [data[6:last].decode()]
+                except UnicodeDecodeError:
+                    return self._failed([], _bad_data())
         if self.failure:
             raise self.failure
         events = self._read(self._lines.feed(data))

@@ -74,25 +74,6 @@ def parse_event(text: str) -> dict[str, Any]:
     raise IncompleteStreamError("bad data in the stream: an event is not a JSON object", phase="body")
 
 
-def parse_body(raw: bytes) -> Any:
-    """Read a whole answer's body, whatever its content type says. Raises ResponseError."""
-    try:
-        return parse(raw.decode("utf-8-sig"))
-    except RecursionError:
-        raise ResponseError("the answer is JSON that is nested too deeply") from None
-    except ValueError:
-        raise ResponseError(f"the answer is {_kind_of(raw)}, not JSON") from None
-
-
-def _kind_of(raw: bytes) -> str:
-    head = raw[:200].lstrip(b"\xef\xbb\xbf \t\r\n")
-    if not head:
-        return "empty"
-    if head.startswith(b"<"):
-        return "HTML"
-    return "a stream of events" if head.startswith((b"data:", b"event:", b":")) else "something else"
-
-
 def clean(value: Any) -> Any:
     """Replace what no UTF-8 can hold (half of a surrogate pair) by U+FFFD, in every string of *value*."""
     if isinstance(value, str):

@@ -56,7 +56,7 @@ class OpenAIChat:
     schema_mode: Literal["json_schema", "json_object"] | None = "json_schema"
     strict_schema: bool = False
     thinking: ThinkingStyle | None = None
-    think_marks: bool = False
+    think_marks: bool = True
     think_opened: bool = False
     reasoning_details: bool = False
     reasoning_back: str | None = None
@@ -94,14 +94,22 @@ class OpenAIChat:
             raise ResponseError("the answer is not a JSON object")
         if body.get("object") == "error":  # vLLM before 0.10
             raise error_in_body(body)
-        answer = ChatAnswer()
+        answer = ChatAnswer(self.name)
         chunks = [*answer.read(body, "message"), *answer.done()]
         marks = self._marks()
         return chunks if marks is None else list(marks.through(chunks))
 
+    def streams(self, head: bytes) -> bool:
+        """Whether a body that begins so is a stream of events: no JSON, and no web page."""
+        return not head.startswith((b"{", b"[", b"<", b'"'))
+
     def decoder(self) -> StreamDecoder:
         """Start reading a streamed answer."""
-        return ChatStream(self._marks())
+        return ChatStream(self.name, self._marks())
+
+    def streams(self, head: bytes) -> bool:
+        """Whether a body that begins with *head* is a stream: JSON and HTML cannot begin an event."""
+        return not head.startswith((b"{", b"[", b"<", b'"'))
 
     def models(self, body: Any) -> list[str]:
         """Read the ids out of the list of models; mlx_lm.server's empty body holds none."""

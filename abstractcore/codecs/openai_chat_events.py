@@ -55,11 +55,13 @@ class ChatAnswer:
         "_has_refused",
         "_is_valid",
         "_last_event",
+        "_name",
         "_usage",
         "raw_finish_reason",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self._name = name
         self._calls = ToolCallParts()
         self._details = ReasoningDetails()
         self._has_refused = False
@@ -160,7 +162,7 @@ class ChatAnswer:
             "response_id": as_text(raw.get("id")),
             "raw_finish_reason": self.raw_finish_reason,
             "raw": raw,
-            "provider_data": {"reasoning_details": details} if details else None,
+            "provider_data": {self._name: {"reasoning_details": details}} if details else None,
         }
         return {name: value for name, value in known.items() if value is not None}
 
@@ -170,10 +172,10 @@ class ChatStream:
 
     __slots__ = ("_answer", "_frames", "_marks", "finished")
 
-    def __init__(self, marks: TextMarks | None = None) -> None:
+    def __init__(self, name: str, marks: TextMarks | None = None) -> None:
         self.finished = False
         self._frames = SSEDecoder()
-        self._answer = ChatAnswer()
+        self._answer = ChatAnswer(name)
         self._marks = marks
 
     def feed(self, data: bytes) -> Iterator[StreamChunk]:
