@@ -55,7 +55,8 @@ class Codec(Protocol):
         """Read a whole answer's decoded JSON as the chunks that a stream would have given.
 
         The metadata of `done` holds what is known of `model`, `response_id`, `raw_finish_reason`,
-        `raw` and `provider_data`, the last as a message holds it: under the codec's name. Raises ResponseError for a wrong shape, and the APIError of an error inside a 200.
+        `raw` and `provider_data`, the last as a message holds it: under the codec's name. Raises
+        ResponseError for a wrong shape, and the APIError of an error inside a 200.
         """
         ...
 
@@ -65,10 +66,6 @@ class Codec(Protocol):
 
     def decoder(self) -> StreamDecoder:
         """Start reading a streamed answer."""
-        ...
-
-    def streams(self, head: bytes) -> bool:
-        """Whether a body that begins with *head* is a stream, and not a whole answer or a web page."""
         ...
 
     def models(self, body: Any) -> list[str]:

@@ -107,10 +107,6 @@ class OpenAIChat:
         """Start reading a streamed answer."""
         return ChatStream(self.name, self._marks())
 
-    def streams(self, head: bytes) -> bool:
-        """Whether a body that begins with *head* is a stream: JSON and HTML cannot begin an event."""
-        return not head.startswith((b"{", b"[", b"<", b'"'))
-
     def models(self, body: Any) -> list[str]:
         """Read the ids out of the list of models; mlx_lm.server's empty body holds none."""
         if body is None:
