@@ -51,7 +51,7 @@ class AbstractCoreError(Exception):
     """The root of the tree: `except AbstractCoreError` catches every failure of this package.
 
     *attempts* counts the requests that were sent for the call, *retryable* says whether
-    the same call may succeed later.
+    the same call may succeed later, *partial* holds what had arrived of the answer.
     """
 
     provider: str | None = None
@@ -59,6 +59,7 @@ class AbstractCoreError(Exception):
     attempts: int = 0
     request_id: str | None = None
     retryable: bool = False
+    partial: GenerateResponse | None = None
 
     def __init__(self, message: str = "", **fields: Any) -> None:
         super().__init__(message)
@@ -173,8 +174,6 @@ class RequestTimeoutError(TransportError, TimeoutError):
 
 class IncompleteStreamError(TransportError):
     """The stream ended before the protocol's end mark; *partial* is what had arrived."""
-
-    partial: GenerateResponse | None = None
 
 
 class ResponseError(AbstractCoreError):

@@ -7,7 +7,7 @@ does the work inside the call and never suspends. Knows no vendor and no wire fo
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -77,7 +77,7 @@ class HttpReply(Protocol):
     headers: Mapping[str, str]
     """Lower-case names; repeated ones joined by commas."""
 
-    def chunks(self) -> AsyncIterator[bytes]:
+    def chunks(self) -> AsyncGenerator[bytes]:
         """Give the body as it arrives, decompressed. At its end the connection goes back to its stack."""
         ...
 
@@ -137,6 +137,10 @@ class Driver(Protocol):
 
     def mailbox(self) -> Mailbox[Any]:
         """Open a mailbox that this caller can wait at."""
+        ...
+
+    def now(self) -> float:
+        """Tell the wall-clock time, in seconds since 1970."""
         ...
 
     def caller(self) -> Caller:

@@ -91,11 +91,11 @@ class BlockingDriver:
         return function(*args)
 
     async def gather(self, jobs: Sequence[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]:
-        """Run each job in a thread of its own; all run to their end, then the failures are raised together."""
+        """Run each job in a thread of its own; all run to their end, then the failures are raised."""
         if len(jobs) == 1:
             return [await jobs[0]()]
         with ThreadPoolExecutor(max(1, len(jobs))) as pool:
-            running = [pool.submit(contextvars.copy_context().run, lambda job=job: run(job())) for job in jobs]
+            running = [pool.submit(contextvars.copy_context().run, _finish, job) for job in jobs]
         failures = [failure for one in running if (failure := one.exception()) is not None]
         if failures:
             raise BaseExceptionGroup("jobs failed", failures)
@@ -105,9 +105,17 @@ class BlockingDriver:
         """Open a mailbox that this thread can wait at."""
         return BlockingMailbox()
 
+    def now(self) -> float:
+        """Tell the wall-clock time."""
+        return time.time()
+
     def caller(self) -> Caller:
         """Tell which thread asks, and which task if a loop is running in it."""
         return Caller(threading.get_ident(), _current_task(), blocks=True)
+
+
+def _finish(job: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    return run(job())
 
 
 def _current_task() -> object | None:

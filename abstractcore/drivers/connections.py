@@ -163,15 +163,19 @@ def _target(url: str) -> httpcore.URL:
     return httpcore.URL(url)
 
 
+def _key(url: httpcore.URL) -> bytes:
+    return b"%b %b %d" % (url.scheme, url.host, url.port or 0)
+
+
 class Connection:
     """One connection and the clock of its sockets; it serves one request at a time."""
 
-    __slots__ = ("clock", "colour", "core", "pool", "served", "sockets", "url", "where")
+    __slots__ = ("clock", "colour", "core", "origin", "pool", "served", "sockets", "where")
 
     def __init__(self, pool: Pool, url: httpcore.URL) -> None:
         self.pool = pool
         self.colour = pool.colour
-        self.url = url
+        self.origin = _key(url)
         self.where = f"{url.host.decode('ascii', 'replace')}:{url.origin.port}"
         self.clock = Clock(pool.limits.connect_timeout)
         self.core, self.sockets = pool.colour.connect(self.clock, url.origin, pool)
@@ -328,7 +332,7 @@ class Pool:
         self.limits = limits
         self.proxy = proxy
         self.closed = False
-        self._idle: dict[httpcore.Origin, deque[Connection]] = {}
+        self._idle: dict[bytes, deque[Connection]] = {}
         self._all: set[Connection] = set()
         self._waiters: deque[Mailbox[None]] = deque()
         self._lock = threading.Lock()
@@ -349,7 +353,7 @@ class Pool:
         except ConnectionFailedError as failure:
             if not connection.was_stale(failure):
                 raise
-        self._drop_idle(url.origin)
+        self._drop_idle(_key(url))
         connection = await self._take(url, deadline)
         return await connection.exchange(request, deadline)
 
@@ -357,12 +361,12 @@ class Pool:
         while True:
             if self.closed:
                 raise ClosedError("the provider is closed")
-            connection = self._pop(url.origin) or self._open(url)
+            connection = self._pop(_key(url)) or self._open(url)
             if connection is not None:
                 return connection
             await self._wait(deadline)
 
-    def _pop(self, origin: httpcore.Origin) -> Connection | None:
+    def _pop(self, origin: bytes) -> Connection | None:
         stack = self._idle.get(origin)
         while stack:
             try:
@@ -390,7 +394,7 @@ class Pool:
             await mailbox.get(deadline)
         except TimeoutError:
             limit = self.limits.max_connections
-            message = f"all {limit} connections (max_connections={limit}) were busy until the call's time ran out"
+            message = f"all connections (max_connections={limit}) were busy until the call's time ran out"
             raise RequestTimeoutError(message, phase="pool") from None
         finally:
             if mailbox in self._waiters:
@@ -411,7 +415,7 @@ class Pool:
 
     def push(self, connection: Connection) -> None:
         """Take a connection back; those at the bottom that have waited too long are closed."""
-        stack = self._idle.setdefault(connection.url.origin, deque())
+        stack = self._idle.setdefault(connection.origin, deque())
         while stack and not stack[0].usable():
             stack.popleft().discard()
         stack.append(connection)
@@ -423,7 +427,7 @@ class Pool:
             self._all.discard(connection)
         self._wake_one()
 
-    def _drop_idle(self, origin: httpcore.Origin) -> None:
+    def _drop_idle(self, origin: bytes) -> None:
         stack = self._idle.pop(origin, deque[Connection]())
         for connection in stack:
             connection.discard()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -78,6 +79,10 @@ class AsyncioDriver:
     def mailbox(self) -> LoopMailbox:
         """Open a mailbox that this loop's tasks can wait at."""
         return LoopMailbox()
+
+    def now(self) -> float:
+        """Tell the wall-clock time."""
+        return time.time()
 
     def caller(self) -> Caller:
         """Tell which thread and task ask."""

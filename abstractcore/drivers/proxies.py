@@ -53,7 +53,7 @@ def _parse(text: str, variable: str) -> Proxy:
         host, port, parts = None, None, urlsplit("")
     if host is None or parts.scheme not in ("http", "https"):
         shown = f"{parts.scheme}://…" if parts.scheme else "no URL"
-        raise ConfigurationError(f"{variable} is not a proxy that can be used here ({shown}): http:// and https:// are")
+        raise ConfigurationError(f"{variable} is no proxy that can be used ({shown}): http:// and https:// can")
     host = f"[{host}]" if ":" in host else host
     port = port or (443 if parts.scheme == "https" else 80)
     user = unquote(parts.username) if parts.username else None

@@ -1,0 +1,143 @@
+"""create_llm: names and arguments to an LLM. No network, no file, no waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any, Unpack
+
+from abstractcore.engines.catalog import ENGINE_OPTIONS, ENGINES, engine_provider
+from abstractcore.errors import ConfigurationError, UnknownProviderError
+from abstractcore.generation.ask import SAMPLING, Sampling, check_known, sampling_fields
+from abstractcore.generation.messages import check_retries, check_timeout
+from abstractcore.generation.retry import Retry
+from abstractcore.llm import LLM
+from abstractcore.providers.base import Provider
+from abstractcore.providers.catalog import PROVIDERS
+
+_SECRET_HEADERS = ("authorization", "cookie", "key", "secret", "token")
+
+
+class Options(Sampling, total=False):
+    """What `create_llm` takes beside the provider, the model and the policy.
+
+    For a service or server: *base_url*, *api_key*, *headers* sent with each request,
+    *max_connections* (no limit unless set), *connect_timeout* (5 s at most per connection),
+    *read_timeout* (120 s of silence once an answer has begun).
+
+    For a model in this process: *deterministic* (the same greedy text alone and in a batch,
+    slower), *device*, *cache_gb* (the most memory that the KV cache takes), *max_batch*.
+
+    Sampling parameters are the defaults of every call.
+    """
+
+    base_url: str | None
+    api_key: str | None
+    headers: Mapping[str, str] | None
+    max_connections: int | None
+    connect_timeout: float
+    read_timeout: float
+    deterministic: bool
+    device: str
+    cache_gb: int
+    max_batch: int
+
+
+_REMOTE = ("base_url", "api_key", "headers", "max_connections", "connect_timeout", "read_timeout")
+
+
+def create_llm(
+    provider: str,
+    model: str | None = None,
+    *,
+    timeout: float | None = None,
+    max_retries: int = 2,
+    strict: bool = False,
+    **options: Unpack[Options],
+) -> LLM:
+    """Make the LLM of *provider* and *model*, or of one text such as `"openai:gpt-5-mini"`.
+
+    Nothing is sent and nothing is loaded. Every setting is the argument, else the
+    environment variable of the provider's row, else the row's default; `Options` lists them.
+
+    *timeout* bounds a whole call (600 s). *max_retries* counts the requests after the first.
+    With *strict* a parameter that the provider cannot take is UnsupportedFeatureError, and
+    not a line in `response.warnings`.
+
+    Raises UnknownProviderError, AuthenticationError for a key that is missing,
+    MissingDependencyError for an extra that is not installed, TypeError for an argument that
+    does not exist.
+    """
+    name, model = _split(provider, model)
+    given = {key: value for key, value in options.items() if value is not None}
+    known = (*SAMPLING, *(ENGINE_OPTIONS if name in ENGINES else _REMOTE))
+    check_known(given, (*known, "timeout", "max_retries", "strict"), "create_llm")
+    defaults = {key: given.pop(key) for key in SAMPLING if key in given}
+    sampling_fields(defaults)
+    if (seconds := check_timeout(timeout)) is not None:
+        defaults["timeout"] = seconds
+    retry = Retry(check_retries(max_retries))
+    make = engine_provider if name in ENGINES else _remote
+    return LLM(
+        make(name, model, strict=strict, **given),
+        retry=retry,
+        defaults=defaults,
+        made_by=(create_llm, _spec(name, model, timeout, max_retries, strict, options)),
+    )
+
+
+def _split(provider: str, model: str | None) -> tuple[str, str | None]:
+    if not isinstance(provider, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"provider must be a name such as 'openai', not {type(provider).__name__}")
+    name, colon, rest = provider.strip().partition(":")
+    if colon and model is not None:
+        raise ConfigurationError(f"two models were named: {rest!r} and {model!r}")
+    name = name.strip().lower()
+    known = (*PROVIDERS, *ENGINES)
+    if name not in known:
+        close = get_close_matches(name, known, 3, 0.5)
+        hint = f" Did you mean {' or '.join(close)}?" if close else f" There are: {', '.join(sorted(known))}."
+        raise UnknownProviderError(f"unknown provider {name!r}.{hint}")
+    return name, rest if colon else model
+
+
+def _remote(
+    name: str,
+    model: str | None,
+    *,
+    strict: bool,
+    base_url: str | None = None,
+    api_key: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    max_connections: int | None = None,
+    connect_timeout: float = 5.0,
+    read_timeout: float = 120.0,
+) -> Provider:
+    from abstractcore.providers.http import HttpProvider, limits
+    from abstractcore.providers.settings import resolve
+
+    if not model:
+        raise ConfigurationError(f"{name}: which model? Pass model=, or {name}:<model>.")
+    row = PROVIDERS[name]
+    where = resolve(name, row, base_url, api_key)
+    return HttpProvider(
+        name,
+        model,
+        endpoint=row,
+        where=where,
+        limits=limits(max_connections, connect_timeout, read_timeout),
+        headers=headers or {},
+        strict=strict,
+    )
+
+
+def _spec(
+    name: str, model: str | None, timeout: float | None, max_retries: int, strict: bool, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Give the arguments that make the same LLM again, without what is secret."""
+    kept = {key: value for key, value in options.items() if key != "api_key"}
+    if headers := options.get("headers"):
+        kept["headers"] = {k: v for k, v in headers.items() if not any(s in k.lower() for s in _SECRET_HEADERS)}
+    return {"provider": name, "model": model, "timeout": timeout, "max_retries": max_retries, "strict": strict, **kept}
+
+

@@ -1,0 +1,1 @@
+"""The work itself: one answer, its retries, its history; written once for both surfaces."""

@@ -1,0 +1,105 @@
+"""One call: a request, its retries until the first chunk, and the errors that name it.
+
+Knows why a request is sent again. Knows no wire, no history and no surface.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from abstractcore.errors import (
+    AbstractCoreError,
+    ConnectionFailedError,
+    IncompleteStreamError,
+    RequestTimeoutError,
+    TransportError,
+)
+from abstractcore.generation.schema import parse_output
+
+if TYPE_CHECKING:
+    from abstractcore.drivers.base import Deadline, Driver
+    from abstractcore.generation.collect import Collector
+    from abstractcore.generation.retry import Retry
+    from abstractcore.providers.base import Provider
+    from abstractcore.types import GenerateRequest, StreamChunk
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """All that one answer needs beside its request."""
+
+    driver: Driver
+    deadline: Deadline
+    collector: Collector
+    response_model: Any = None
+
+
+async def chunks(
+    call: Call, provider: Provider, request: GenerateRequest, retry: Retry
+) -> AsyncGenerator[StreamChunk]:
+    """Answer *request*, keeping every chunk in the call's collector.
+
+    A failure is retried only before the first chunk has been given out. With a
+    `response_model` the text is validated before `done` is given.
+    """
+    collector = call.collector
+    given_out = False
+    try:
+        first, source = await retry.run(call.driver, lambda: _open(call, provider, request), call.deadline)
+        async with aclosing(source):
+            given_out = True
+            collector.add(first)
+            if first.phase == "done":
+                _end(call)
+            yield first
+            async for chunk in source:
+                collector.add(chunk)
+                if chunk.phase == "done":
+                    _end(call)
+                yield chunk
+    except AbstractCoreError as failure:
+        told = _cut_short(failure) if given_out and request.stream else failure
+        told.provider = provider.name
+        told.model = request.model
+        told.attempts = max(1, told.attempts)
+        told.partial = collector.response()
+        if told is failure:
+            raise
+        raise told from failure
+
+
+def _end(call: Call) -> None:
+    call.collector.end(call.deadline.seconds - call.deadline.left())
+    if call.response_model is not None:
+        call.collector.parsed = parse_output(call.response_model, call.collector.content)
+
+
+async def _open(
+    call: Call, provider: Provider, request: GenerateRequest
+) -> tuple[StreamChunk, AsyncGenerator[StreamChunk]]:
+    source = provider.stream(call.driver, request, call.deadline)
+    try:
+        return await anext(source), source
+    except StopAsyncIteration:
+        raise IncompleteStreamError("the answer ended before it began", retryable=True) from None
+    except BaseException:
+        await source.aclose()
+        raise
+
+
+def _cut_short(failure: AbstractCoreError) -> AbstractCoreError:
+    """Give what the reader of a stream is told of a failure in its middle; it cannot be retried."""
+    failure.retryable = False
+    broken = isinstance(failure, ConnectionFailedError | RequestTimeoutError)
+    if not broken or not isinstance(failure, TransportError) or failure.phase == "total":
+        return failure
+    timed_out = " (timeout)" if isinstance(failure, RequestTimeoutError) else ""
+    return IncompleteStreamError(
+        f"the stream broke off{timed_out}: {failure.message}",
+        phase=failure.phase,
+        request_id=failure.request_id,
+        attempts=failure.attempts,
+    )

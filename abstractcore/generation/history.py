@@ -1,0 +1,180 @@
+"""A conversation's messages as data: what is sent of them, what is saved, where they can be cut.
+
+Pure functions. Knows no file, no clock and no provider.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from abstractcore.errors import SessionError
+from abstractcore.generation.messages import clean_messages
+from abstractcore.types import Message
+
+FORMAT = "abstractcore.session"
+VERSION = 1
+_ROLES = ("system", "user", "assistant", "tool")
+_OPTIONAL: dict[str, type] = {
+    "tool_calls": list,
+    "tool_call_id": str,
+    "reasoning": str,
+    "name": str,
+    "timestamp": str,
+    "metadata": dict,
+    "provider_data": dict,
+}
+_CHARACTERS_PER_TOKEN = 4
+_SUMMARY = "Summary of the conversation so far:\n"
+_INSTRUCTION = (
+    "Summarize the conversation so far for your own later use: facts, names, decisions, open "
+    "questions, and what the user wants. Write the summary alone."
+)
+
+
+def sendable(system_prompt: str | None, messages: Sequence[Mapping[str, Any]]) -> list[Message]:
+    """Give what is sent: clean copies, with every leading system text in one system message.
+
+    A tool call that has no result, and a result that has no call, are left out: providers
+    refuse the one without the other.
+    """
+    cleaned = _paired(clean_messages(messages))
+    texts = [] if system_prompt is None else [system_prompt]
+    while cleaned and cleaned[0]["role"] == "system" and isinstance(cleaned[0]["content"], str):
+        texts.append(cast("str", cleaned.pop(0)["content"]))
+    if texts:
+        cleaned.insert(0, {"role": "system", "content": "\n\n".join(texts)})
+    return cleaned
+
+
+def _paired(messages: list[Message]) -> list[Message]:
+    answered = {message.get("tool_call_id") for message in messages if message["role"] == "tool"}
+    asked: set[str] = set()
+    kept: list[Message] = []
+    for message in messages:
+        if message["role"] == "tool" and message.get("tool_call_id") not in asked:
+            continue
+        if calls := message.get("tool_calls"):
+            left = [call for call in calls if call["id"] in answered]
+            asked.update(call["id"] for call in left)
+            if len(left) < len(calls):
+                message = _with_calls(message, left)
+                if message is None:
+                    continue
+        kept.append(message)
+    return kept
+
+
+def _with_calls(message: Message, calls: list[Any]) -> Message | None:
+    copy: dict[str, Any] = {key: value for key, value in message.items() if key != "tool_calls"}
+    if calls:
+        copy["tool_calls"] = calls
+    return cast("Message", copy) if calls or message["content"] else None
+
+
+def count_tokens(messages: Iterable[Mapping[str, Any]]) -> int:
+    """Estimate the tokens of *messages*: four characters each, plus four for each message."""
+    texts = (json.dumps([m.get("content"), m.get("tool_calls")], ensure_ascii=False) for m in messages)
+    return sum(len(text) // _CHARACTERS_PER_TOKEN + 4 for text in texts)
+
+
+def stamp(seconds: float) -> str:
+    """Write a wall-clock time as a message carries it: ISO 8601, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def stamped(messages: Iterable[Message], seconds: float) -> list[Message]:
+    """Give copies that carry the time, where they carry none."""
+    time = stamp(seconds)
+    return [cast("Message", {**message, "timestamp": message.get("timestamp", time)}) for message in messages]
+
+
+def cut_for_summary(messages: Sequence[Message], keep: int) -> int:
+    """Find where the old turns end: before the last *keep* messages, and at a user's message.
+
+    A turn is never cut in two, so that a tool call stays with its results; 0 when nothing
+    can be summarized.
+    """
+    cut = max(0, len(messages) - keep)
+    while cut > 0 and (cut >= len(messages) or messages[cut]["role"] != "user"):
+        cut -= 1
+    return cut
+
+
+def summary_request(old: Sequence[Message]) -> list[Message]:
+    """Give the messages that ask for a summary of *old*."""
+    return sendable(None, [*old, {"role": "user", "content": _INSTRUCTION}])
+
+
+def summary_message(text: str, replaced: int, seconds: float) -> Message:
+    """Give the message that stands for *replaced* old ones."""
+    metadata = {"kind": "summary", "replaced_messages": replaced}
+    return {"role": "system", "content": _SUMMARY + text, "timestamp": stamp(seconds), "metadata": metadata}
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a session file holds: data alone, no key, no URL, no tool."""
+
+    messages: list[Message]
+    system_prompt: str | None = None
+    temperature: float | None = None
+    seed: int | None = None
+
+
+def dumps(saved: Saved) -> bytes:
+    """Write a session file. Raises SessionError for a message that JSON cannot hold."""
+    body = {
+        "format": FORMAT,
+        "version": VERSION,
+        "system_prompt": saved.system_prompt,
+        "temperature": saved.temperature,
+        "seed": saved.seed,
+        "messages": saved.messages,
+    }
+    try:
+        # ASCII escapes keep a lone surrogate, which UTF-8 could not.
+        return json.dumps(body, ensure_ascii=True, allow_nan=False, indent=1).encode("ascii")
+    except (TypeError, ValueError, RecursionError) as failure:
+        problem = type(failure).__name__
+    raise SessionError(f"a message holds something that JSON cannot ({problem}); the file is unchanged")
+
+
+def loads(data: bytes, path: str) -> Saved:
+    """Read a session file. Raises SessionError, naming *path* and the reason; nothing in it is executed."""
+    try:
+        body = json.loads(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as failure:
+        raise _damaged(path, f"it is not JSON ({type(failure).__name__})") from None
+    if not isinstance(body, dict) or body.get("format") != FORMAT:
+        raise _damaged(path, "it is not a session file")
+    if body.get("version") != VERSION:
+        raise _damaged(path, f"its version is not {VERSION}: a newer abstractcore wrote it")
+    messages = body.get("messages")
+    if not isinstance(messages, list):
+        raise _damaged(path, "it has no list of messages")
+    for index, message in enumerate(messages):
+        if problem := _problem(message):
+            raise _damaged(path, f"message {index}: {problem}")
+    for key, kinds in (("system_prompt", str), ("temperature", (int, float)), ("seed", int)):
+        if body.get(key) is not None and (not isinstance(body[key], kinds) or isinstance(body[key], bool)):
+            raise _damaged(path, f"{key} has the wrong type")
+    return Saved(messages, body.get("system_prompt"), body.get("temperature"), body.get("seed"))
+
+
+def _problem(message: object) -> str | None:
+    if not isinstance(message, dict):
+        return "not an object"
+    if message.get("role") not in _ROLES:
+        return "no known role"
+    if not isinstance(message.get("content"), str | list):
+        return "no content"
+    wrong = [key for key, kind in _OPTIONAL.items() if key in message and not isinstance(message[key], kind)]
+    return f"{wrong[0]} has the wrong type" if wrong else None
+
+
+def _damaged(path: str, reason: str) -> SessionError:
+    return SessionError(f"{path} cannot be loaded: {reason}")

@@ -1,0 +1,1 @@
+"""Who answers over HTTP: one row for each service."""

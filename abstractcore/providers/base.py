@@ -1,0 +1,27 @@
+"""What a provider is to the rooms above: something that answers one request with chunks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from abstractcore.drivers.base import Deadline, Driver
+    from abstractcore.types import GenerateRequest, StreamChunk
+
+
+class Provider(Protocol):
+    """One model behind one endpoint, or in this process. It holds no history."""
+
+    name: str
+    model: str
+
+    def stream(
+        self, driver: Driver, request: GenerateRequest, deadline: Deadline
+    ) -> AsyncGenerator[StreamChunk]:
+        """Answer *request* once; the last chunk is `done`. Leaving the generator early stops the work."""
+        ...
+
+    def close(self) -> None:
+        """Release everything; calling it again does nothing."""
+        ...

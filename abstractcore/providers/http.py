@@ -1,0 +1,211 @@
+"""A provider over HTTP: an endpoint's row, a key and connections, for any codec.
+
+Knows URLs, status codes and content types. The JSON belongs to the codec, the sockets to
+the driver.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from abstractcore.codecs.http_errors import read_error
+from abstractcore.drivers.connections import Connections, Limits
+from abstractcore.drivers.base import Deadline, Driver, HttpReply, HttpRequest
+from abstractcore.drivers.proxies import proxy_for
+from abstractcore.errors import (
+    AbstractCoreError,
+    ClosedError,
+    ConfigurationError,
+    ResponseError,
+    UnsupportedFeatureError,
+)
+
+if TYPE_CHECKING:
+    from abstractcore.codecs.base import WireRequest
+    from abstractcore.providers.catalog import Endpoint
+    from abstractcore.providers.settings import Resolved
+    from abstractcore.types import GenerateRequest, StreamChunk
+
+_BODY_BYTES = 64 * 1024 * 1024
+_ERROR_BYTES = 64 * 1024
+_ERROR_SECONDS = 5.0
+_DRAIN_SECONDS = 0.1
+_REQUEST_IDS = ("x-request-id", "request-id", "x-generation-id")
+
+
+class HttpProvider:
+    """One model behind one endpoint."""
+
+    def __init__(
+        self,
+        name: str,
+        model: str,
+        *,
+        endpoint: Endpoint,
+        where: Resolved,
+        limits: Limits,
+        headers: Mapping[str, str],
+        strict: bool,
+    ) -> None:
+        self.name = name
+        self.model = model
+        self.codec = endpoint.codec
+        self._base_url = where.base_url
+        self._key = where.key
+        self._secret = None if where.key is None else (endpoint.key_header, endpoint.key_prefix, where.key)
+        self._strict = strict
+        self._headers = {
+            "Accept": "*/*",
+            "Accept-Encoding": "gzip, deflate",
+            "User-Agent": "abstractcore",
+            **endpoint.headers,
+            **_checked(name, headers),
+        }
+        self._connections = Connections(limits, proxy_for(where.base_url))
+
+    async def stream(
+        self, driver: Driver, request: GenerateRequest, deadline: Deadline
+    ) -> AsyncGenerator[StreamChunk]:
+        """Answer *request* once. A whole answer gives the same chunks as a streamed one."""
+        wire = self.codec.encode(request)
+        if self._strict and wire.warnings:
+            raise UnsupportedFeatureError(f"{self.name}: {'; '.join(wire.warnings)}")
+        reply = await self._send(driver, "POST", wire.path, _json_body(wire), wire.headers, deadline)
+        request_id = next((reply.headers[name] for name in _REQUEST_IDS if name in reply.headers), None)
+        told = {"request_id": request_id, "warnings": wire.warnings}
+        source = self._streamed(reply) if request.stream else self._whole(reply)
+        try:
+            async with aclosing(source) as chunks:
+                async for chunk in chunks:
+                    yield chunk if chunk.phase != "done" else _with(chunk, told)
+        except AbstractCoreError as failure:
+            failure.request_id = failure.request_id or request_id
+            raise
+        finally:
+            reply.discard()
+
+    async def _send(
+        self,
+        driver: Driver,
+        method: str,
+        path: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        deadline: Deadline,
+    ) -> HttpReply:
+        if self._connections.closed:
+            raise ClosedError(f"{self.name}: the provider is closed")
+        all_headers = {**self._headers, **headers}
+        if body:
+            all_headers["Content-Type"] = "application/json"
+        request = HttpRequest(method, self._base_url + path, all_headers, body, self._secret)
+        reply = await driver.send(self._connections, request, deadline)
+        if 200 <= reply.status < 300:
+            return reply
+        raise await self._refusal(driver, reply)
+
+    async def _refusal(self, driver: Driver, reply: HttpReply) -> AbstractCoreError:
+        reply.hurry(_ERROR_SECONDS)
+        body = b""
+        try:
+            body = await reply.read(_ERROR_BYTES, truncate=True)
+        except AbstractCoreError:
+            # The status alone says what failed; a body that breaks off adds nothing to it.
+            reply.discard()
+        scrub = str if self._key is None else self._key.scrub
+        return read_error(reply.status, reply.headers, body, now=driver.now(), scrub=scrub)
+
+    async def _whole(self, reply: HttpReply) -> AsyncGenerator[StreamChunk]:
+        body = await reply.read(_BODY_BYTES)
+        for chunk in self._decoded(body):
+            yield chunk
+
+    def _decoded(self, body: bytes) -> Iterable[StreamChunk]:
+        if body.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<"):
+            raise ResponseError("the answer is an HTML page: is base_url right, or is a login page in the way?")
+        return self._guarded(self.codec.decode(_json(body)))
+
+    async def _streamed(self, reply: HttpReply) -> AsyncGenerator[StreamChunk]:
+        decoder = self.codec.decoder()
+        begun = False
+        async with aclosing(reply.chunks()) as pieces:
+            async for data in pieces:
+                if not begun and (text := data.lstrip(b"\xef\xbb\xbf \r\n\t")):
+                    begun = True
+                    if not self.codec.streams(text):
+                        for chunk in self._decoded(data + await _rest(pieces)):
+                            yield chunk
+                        return
+                for chunk in self._guarded(decoder.feed(data)):
+                    yield chunk
+                if decoder.finished:
+                    reply.hurry(_DRAIN_SECONDS)
+        for chunk in self._guarded(decoder.end()):
+            yield chunk
+
+    def _guarded(self, chunks: Iterable[StreamChunk]) -> Iterable[StreamChunk]:
+        """Take the key out of an error that the codec read from the server's text."""
+        try:
+            yield from chunks
+        except AbstractCoreError as failure:
+            if self._key is not None:
+                failure.message = self._key.scrub(failure.message)
+            raise
+
+    def close(self) -> None:
+        """Close every connection; calls that are running fail with ClosedError."""
+        self._connections.close()
+
+
+def limits(max_connections: int | None, connect_timeout: float, read_timeout: float) -> Limits:
+    """Check what bounds the connections. Raises ConfigurationError for a number that is not positive."""
+    given = {"connect_timeout": connect_timeout, "read_timeout": read_timeout}
+    if max_connections is not None:
+        given["max_connections"] = max_connections
+    for name, value in given.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+            raise ConfigurationError(f"{name} must be a number above 0")
+    return Limits(connect_timeout, read_timeout, max_connections)
+
+
+def _checked(name: str, headers: Mapping[str, str]) -> dict[str, str]:
+    for header, value in headers.items():
+        if not (header.isascii() and header.isprintable() and value.isprintable()) or " " in header:
+            raise ConfigurationError(f"{name}: the header {header[:40]!r} cannot be sent")
+    return dict(headers)
+
+
+def _with(chunk: StreamChunk, told: Mapping[str, Any]) -> StreamChunk:
+    return replace(chunk, metadata={**(chunk.metadata or {}), **told})
+
+
+def _json_body(wire: WireRequest) -> bytes:
+    try:
+        text = json.dumps(wire.body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return text.encode()
+    except (TypeError, ValueError, RecursionError) as failure:
+        problem = type(failure).__name__
+    raise ConfigurationError(f"the request cannot be written as JSON ({problem}): see extra= and tools=")
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as failure:
+        problem = "is empty" if not body.strip() else f"is not JSON ({type(failure).__name__})"
+    raise ResponseError(f"the answer {problem}")
+
+
+async def _rest(pieces: AsyncGenerator[bytes]) -> bytes:
+    rest: list[bytes] = []
+    room = _BODY_BYTES
+    async for data in pieces:
+        rest.append(data)
+        room -= len(data)
+        if room < 0:
+            raise ResponseError(f"the body is over {_BODY_BYTES} bytes")
+    return b"".join(rest)

@@ -1,0 +1,89 @@
+"""What an endpoint needs, resolved: argument, then environment, then the row's default.
+
+Reads the environment; opens nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, urlsplit
+
+from abstractcore.drivers.base import Secret
+from abstractcore.errors import AuthenticationError, ConfigurationError
+
+if TYPE_CHECKING:
+    from abstractcore.providers.catalog import Endpoint
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """Where to send, and the key to send there."""
+
+    base_url: str
+    key: Secret | None
+
+
+def resolve(name: str, row: Endpoint, base_url: str | None, api_key: str | None) -> Resolved:
+    """Find the base URL and the key.
+
+    A key from the environment goes to the service whose variable it is in: to the row's own
+    origin, or to the base URL that stands in the environment beside it. A `base_url=` that
+    leads elsewhere gets a key only through `api_key=`. Raises AuthenticationError when the
+    service wants a key and there is none, ConfigurationError for a URL that is none.
+    """
+    from_environment = next((os.environ[v] for v in row.url_variables if os.environ.get(v)), None)
+    given = base_url or from_environment or row.url
+    if not given:
+        raise ConfigurationError(f"{name}: no URL. Pass base_url={_or_set(row.url_variables)}.")
+    url = _checked(name, given)
+    trusted = _origin(url) == _origin(urlsplit(row.url)) or base_url is None
+    key = api_key or (os.environ.get(row.key) if row.key and trusted else None)
+    if not key and row.key and _origin(url) == _origin(urlsplit(row.url)):
+        raise AuthenticationError(f"{name}: no API key. Pass api_key= or set {row.key}.", provider=name)
+    secret = _secret(name, key)
+    if secret is not None and url.scheme == "http" and not _is_loopback(url.hostname or ""):
+        warnings.warn(f"{name}: the API key is sent unencrypted to {url.hostname}", stacklevel=5)
+    text = url.geturl().rstrip("/")
+    return Resolved(text if text.endswith(row.prefix) else text + row.prefix, secret)
+
+
+def _or_set(variables: tuple[str, ...]) -> str:
+    return f" or set {variables[0]}" if variables else ""
+
+
+def _checked(name: str, text: str) -> SplitResult:
+    text = text.strip()
+    if "://" not in text:  # OLLAMA_HOST is often a bare host:port
+        text = f"http://{text}"
+    try:
+        url = urlsplit(text)
+        valid = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:
+        raise ConfigurationError(f"{name}: base_url is not a URL") from None
+    if not valid:
+        raise ConfigurationError(f"{name}: base_url must look like http://host:port/path")
+    if url.username or url.password or url.query or url.fragment:
+        raise ConfigurationError(f"{name}: base_url must hold no credentials, query or fragment; pass api_key=")
+    return url
+
+
+def _origin(url: SplitResult) -> tuple[str, str | None, int | None]:
+    return url.scheme, url.hostname, url.port or {"http": 80, "https": 443}.get(url.scheme)
+
+
+def _is_loopback(host: str) -> bool:
+    return host in _LOOPBACK or host.startswith("127.") or host.endswith(".localhost")
+
+
+def _secret(name: str, key: str | None) -> Secret | None:
+    if not key:
+        return None
+    key = key.strip()
+    if not key.isascii() or not key.isprintable() or not key:
+        raise ConfigurationError(f"{name}: the API key has a character that no HTTP header can carry")
+    return Secret(key)
