@@ -157,6 +157,7 @@ class FakeServer:
         loop = asyncio.get_running_loop()
         while True:
             client, _ = await loop.sock_accept(self._listener)
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as real servers do
             self._note(connections=1, open_sockets=1)
             self._spawn(self._adopt(client, self.connections))
 
