@@ -87,7 +87,10 @@ class ToolCallParts:
         used = {part.id for part in self._parts}
         given: set[str] = set()
         calls: list[ToolCall] = []
-        for part in sorted(self._parts, key=lambda part: part.index):
+        parts = self._parts
+        if len({part.index for part in parts}) == len(parts):  # else they are not to be trusted
+            parts = sorted(parts, key=lambda part: part.index)
+        for part in parts:
             call_id = part.id
             if call_id is None or call_id in given:
                 number = len(calls) + 1
