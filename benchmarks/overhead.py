@@ -1,0 +1,270 @@
+"""What abstractcore costs beside raw httpx, in one run: medians of interleaved rounds, CPU time first.
+
+`python benchmarks/overhead.py` runs everything and prints a table with the targets;
+`--quick` runs fewer rounds. The server is another process on loopback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from abstractcore import LLM, create_llm
+
+HERE = Path(__file__).parent
+BODY: dict[str, Any] = {"model": "test-model", "messages": [{"role": "user", "content": "Hi"}]}
+Row = tuple[str, str, str, bool]
+
+
+@contextlib.contextmanager
+def server() -> Iterator[str]:
+    process = subprocess.Popen(
+        [sys.executable, str(HERE / "loopback.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout and process.stdin
+    try:
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+    finally:
+        process.stdin.close()
+        process.wait(10)
+
+
+# ---- the two that are compared -----------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def ours(url: str, delay: int) -> AsyncIterator[LLM]:
+    async with create_llm("openai-compatible", "test-model", base_url=f"{url}/{delay}/v1") as llm:
+        yield llm
+
+
+@contextlib.asynccontextmanager
+async def raw(limits: httpx.Limits | None = None) -> AsyncIterator[httpx.AsyncClient]:
+    options = {} if limits is None else {"limits": limits}
+    async with httpx.AsyncClient(timeout=120, **options) as client:
+        yield client
+
+
+async def our_call(llm: LLM) -> None:
+    response = await llm.agenerate("Hi")
+    assert response.content == "Hello there."
+
+
+async def raw_call(client: httpx.AsyncClient, url: str, delay: int) -> None:
+    response = await client.post(f"{url}/{delay}/v1/chat/completions", json=BODY)
+    assert response.json()["choices"][0]["message"]["content"] == "Hello there."
+
+
+async def our_stream(llm: LLM) -> int:
+    count = 0
+    async for chunk in llm.agenerate("Hi", stream=True):
+        count += bool(chunk.content)
+    return count
+
+
+async def raw_stream(client: httpx.AsyncClient, url: str, delay: int) -> int:
+    count = 0
+    path = f"{url}/{delay}/v1/chat/completions"
+    async with client.stream("POST", path, json={**BODY, "stream": True}) as response:
+        async for line in response.aiter_lines():
+            if line.startswith("data: ") and line != "data: [DONE]":
+                event = json.loads(line[6:])
+                count += bool(event["choices"][0]["delta"].get("content"))
+    return count
+
+
+async def spent(work: Callable[[], Awaitable[Any]]) -> tuple[float, float]:
+    """Tell the CPU and the wall seconds of *work*."""
+    gc.collect()
+    cpu, wall = time.process_time(), time.perf_counter()
+    await work()
+    return time.process_time() - cpu, time.perf_counter() - wall
+
+
+# ---- the rows ----------------------------------------------------------------------------------
+
+
+def import_cost(rounds: int) -> Row:
+    def child(code: str) -> float:
+        program = f"{code}\nimport time; print(time.process_time())"
+        return float(subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout)
+
+    costs = [child("import abstractcore") - child("") for _ in range(max(9, rounds))]
+    cost = statistics.median(costs) * 1000
+    return "import abstractcore, CPU", f"{cost:.1f} ms", "< 60 ms", cost < 60
+
+
+async def sequential(url: str, rounds: int, calls: int) -> Row:
+    async with ours(url, 0) as llm, raw() as client:
+
+        async def of_ours() -> None:
+            for _ in range(calls):
+                await our_call(llm)
+
+        async def of_raw() -> None:
+            for _ in range(calls):
+                await raw_call(client, url, 0)
+
+        await of_ours()
+        await of_raw()
+        pairs = [((await spent(of_ours))[0], (await spent(of_raw))[0]) for _ in range(rounds)]
+    mine, theirs = (statistics.median(side) / calls * 1e6 for side in zip(*pairs, strict=True))
+    value = f"{mine:.0f} µs against {theirs:.0f} µs: {mine / theirs:.2f} x"
+    return "one agenerate after another, CPU a call", value, "<= 1.25 x raw httpx", mine <= 1.25 * theirs
+
+
+async def concurrent(url: str, rounds: int, width: int, calls: int) -> list[Row]:
+    unlimited = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+
+    async def throughput(call: Callable[[], Awaitable[Any]], number: int) -> float:
+        gate = asyncio.Semaphore(width)
+
+        async def one() -> None:
+            async with gate:
+                await call()
+
+        _, wall = await spent(lambda: asyncio.gather(*(one() for _ in range(number))))
+        return number / wall
+
+    speeds: list[tuple[float, float, float]] = []
+    async with ours(url, 50) as llm, raw(unlimited) as free, raw() as default:
+        for _ in range(rounds):
+            mine = await throughput(lambda: our_call(llm), calls)
+            slow = await throughput(lambda: raw_call(free, url, 50), width * 2)
+            stock = await throughput(lambda: raw_call(default, url, 50), width * 2)
+            speeds.append((mine, slow, stock))
+    mine, slow, stock = (statistics.median(side) for side in zip(*speeds, strict=True))
+    name = f"{width} concurrent, 50 ms, calls a second"
+    return [
+        (
+            name,
+            f"{mine:.0f} against {slow:.0f}: {mine / slow:.1f} x",
+            ">= 8 x unlimited httpx",
+            mine >= 8 * slow,
+        ),
+        (
+            name,
+            f"{mine:.0f} against {stock:.0f}: {mine / stock:.1f} x",
+            ">= 3 x default httpx",
+            mine >= 3 * stock,
+        ),
+    ]
+
+
+async def thousand(url: str) -> Row:
+    lag = 0.0
+
+    async def ticker() -> None:
+        nonlocal lag
+        while True:
+            before = time.perf_counter()
+            await asyncio.sleep(0.005)
+            lag = max(lag, time.perf_counter() - before - 0.005)
+
+    async with ours(url, 50) as llm:
+        ticking = asyncio.create_task(ticker())
+
+        async def work() -> None:
+            for _ in range(3):
+                await asyncio.gather(*(our_call(llm) for _ in range(1000)))
+
+        cpu, wall = await spent(work)
+        ticking.cancel()
+    value = f"no error, {3000 / wall:.0f} calls/s, {cpu / 3000 * 1e6:.0f} µs CPU a call, loop lag {lag * 1000:.0f} ms"
+    return "1,000 concurrent, 50 ms", value, "no error", True
+
+
+async def streams(url: str, rounds: int, width: int) -> Row:
+    async with ours(url, 20) as llm, raw() as client:
+
+        async def of_ours() -> None:
+            counts = await asyncio.gather(*(our_stream(llm) for _ in range(width)))
+            assert set(counts) == {50}
+
+        async def of_raw() -> None:
+            counts = await asyncio.gather(*(raw_stream(client, url, 20) for _ in range(width)))
+            assert set(counts) == {50}
+
+        await of_ours()
+        await of_raw()
+        pairs = [((await spent(of_ours))[0], (await spent(of_raw))[0]) for _ in range(rounds)]
+    mine, theirs = (statistics.median(side) / (width * 50) * 1e6 for side in zip(*pairs, strict=True))
+    value = f"{mine:.0f} µs against {theirs:.0f} µs: {mine / theirs:.2f} x"
+    return f"{width} streams, a chunk each 20 ms, CPU a chunk", value, "<= 1 x raw httpx", mine <= theirs
+
+
+async def leaks(url: str, calls: int) -> list[Row]:
+    def resident() -> int:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def sockets() -> int:
+        links = (os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if fd.isdigit())
+        return sum(link.startswith("socket:") for link in _existing(links))
+
+    before_sockets = sockets()
+    async with ours(url, 0) as llm:
+        for _ in range(calls // 10):
+            await our_call(llm)
+        gc.collect()
+        before = resident()
+        for _ in range(calls):
+            await our_call(llm)
+        gc.collect()
+        grown = (resident() - before) / calls
+    await asyncio.sleep(0)
+    left = sockets() - before_sockets
+    return [
+        (f"{calls:,} calls, memory", f"{grown:+.1f} bytes a call", "<= 20 bytes", grown <= 20),
+        (f"{calls:,} calls, sockets left", str(left), "0", left == 0),
+    ]
+
+
+def _existing(links: Iterator[str]) -> Iterator[str]:
+    while True:
+        try:
+            yield next(links)
+        except StopIteration:
+            return
+        except FileNotFoundError:
+            return
+
+
+async def measure(quick: bool) -> list[Row]:
+    rounds = 3 if quick else 7
+    rows = [import_cost(9)]
+    with server() as url:
+        rows.append(await sequential(url, rounds, 300 if quick else 1000))
+        rows += await concurrent(url, 1 if quick else 3, 300, 1500 if quick else 6000)
+        rows.append(await thousand(url))
+        rows.append(await streams(url, rounds, 100))
+        rows += await leaks(url, 2000 if quick else 20_000)
+    return rows
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds")
+    rows = asyncio.run(measure(parser.parse_args().quick))
+    width = max(len(name) for name, *_ in rows)
+    print(f"Python {sys.version.split()[0]}, httpx {httpx.__version__}, {os.cpu_count()} CPUs")
+    for name, value, target, met in rows:
+        print(f"{name:<{width}}  {value}  (target {target}: {'met' if met else 'MISSED'})")
+    return 0 if all(met for *_, met in rows) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
