@@ -27,7 +27,7 @@ class _Lines:
     @property
     def is_between(self) -> bool:
         """Whether the last byte read was the end of a line, and nothing hangs on the next one."""
-        return not self._pieces and not self._after_cr
+        return not (self._pieces or self._after_cr or self._at_start)
 
     def feed(self, data: bytes) -> list[bytes]:
         """Give the lines that *data* completes, without their ends."""
@@ -79,7 +79,7 @@ class SSEDecoder:
         self._lines = _Lines()
         self._data: list[bytes] = []
         self._size = 0
-        self._is_idle = True
+        self._is_idle = False
 
     def feed(self, data: bytes) -> list[str]:
         """Give the data of the events that *data* completes."""

@@ -42,8 +42,9 @@ class OpenAIChat:
     OpenRouter's details back to it. *reasoning_back*: the field that gives a tool turn's
     reasoning back. *raw_arguments*: the server takes a past call's arguments as the model wrote
     them, also when they are not JSON (vLLM and llama-server parse them and refuse).
-    *think_marks*: the server leaves `<think>` in the content; *think_opened*: its chat template
-    opens the block. *strict_schema*: ask for strict mode where the schema can be strict.
+    *think_marks*: the server may leave a `<think>` block at the beginning of the content;
+    *think_opened*: its chat template opens the block. *strict_schema*: ask for strict mode where
+    the schema can be strict.
     """
 
     name: str = "openai_chat"

@@ -214,6 +214,8 @@ class ChatStream:
         return self._marked(self._answer.read(parse_event(text), "delta"))
 
     def _marked(self, chunks: list[StreamChunk]) -> Iterable[StreamChunk]:
+        if self._marks is not None and self._marks.is_spent:
+            self._marks = None
         return chunks if self._marks is None else self._marks.through(chunks)
 
 

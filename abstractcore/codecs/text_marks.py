@@ -52,6 +52,11 @@ class TextMarks:
         self._calls = 0
         self._out: list[StreamChunk] = []
 
+    @property
+    def is_spent(self) -> bool:
+        """Whether no mark can come any more: what follows is the answer's text as it is."""
+        return not self._tools and self._read == self._answer
+
     def feed(self, text: str) -> list[StreamChunk]:
         """Read the next piece of the answer's text."""
         if not text:
