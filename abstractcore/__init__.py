@@ -7,6 +7,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # what a type checker reads; at run time __getattr__ finds the same names
+    from abstractcore import errors, tools, types
     from abstractcore.errors import (
         AbstractCoreError,
         APIError,
@@ -47,42 +48,82 @@ if TYPE_CHECKING:  # what a type checker reads; at run time __getattr__ finds th
     from abstractcore.tools import Tool, ToolContext, tool
     from abstractcore.types import GenerateResponse, Message, StreamChunk, ToolCall, Usage
 
-_ERRORS = """AbstractCoreError APIError AsyncToolError AuthenticationError BadRequestError ClosedError
-ConfigurationError ConflictError ConnectionFailedError ContextLengthError EngineDeadError EngineError
-IncompleteStreamError MCPConnectionError MissingDependencyError ModelLoadError ModelNotFoundError
-OutOfMemoryError OverloadedError PermissionDeniedError QuotaExceededError RateLimitError
-RequestTimeoutError ResponseError ServerError SessionError StructuredOutputError ToolError
-TransportError UnknownProviderError UnsupportedFeatureError"""
+__all__ = [
+    "LLM",
+    "APIError",
+    "AbstractCoreError",
+    "AsyncStream",
+    "AsyncToolError",
+    "AuthenticationError",
+    "BadRequestError",
+    "BasicSession",
+    "ClosedError",
+    "ConfigurationError",
+    "ConflictError",
+    "ConnectionFailedError",
+    "ContextLengthError",
+    "EngineDeadError",
+    "EngineError",
+    "GenerateResponse",
+    "IncompleteStreamError",
+    "MCPConnectionError",
+    "Message",
+    "MissingDependencyError",
+    "ModelLoadError",
+    "ModelNotFoundError",
+    "OutOfMemoryError",
+    "OverloadedError",
+    "PermissionDeniedError",
+    "QuotaExceededError",
+    "RateLimitError",
+    "RequestTimeoutError",
+    "ResponseError",
+    "ServerError",
+    "SessionError",
+    "Stream",
+    "StreamChunk",
+    "StructuredOutputError",
+    "Tool",
+    "ToolCall",
+    "ToolContext",
+    "ToolError",
+    "TransportError",
+    "UnknownProviderError",
+    "UnsupportedFeatureError",
+    "Usage",
+    "create_llm",
+    "errors",
+    "tool",
+    "tools",
+    "types",
+]
 
+_ROOMS = ("errors", "tools", "types")
 _HOME = {
-    **dict.fromkeys(_ERRORS.split(), "errors"),
     **dict.fromkeys(("GenerateResponse", "Message", "StreamChunk", "ToolCall", "Usage"), "types"),
     **dict.fromkeys(("Tool", "ToolContext", "tool"), "tools"),
     **dict.fromkeys(("AsyncStream", "Stream"), "streams"),
     "LLM": "llm",
     "BasicSession": "session",
     "create_llm": "factory",
-}
-_ROOMS = ("errors", "tools", "types")
-
-__all__ = [*_HOME, *_ROOMS]  # pyright: ignore[reportUnsupportedDunderAll]
+}  # the others are errors
 
 
 def __getattr__(name: str) -> object:
     from importlib import import_module
 
-    if name in _ROOMS:
-        return import_module(f"abstractcore.{name}")
     if name == "__version__":
         from importlib.metadata import version
 
         return version("abstractcore")
-    if name not in _HOME:
+    if name not in __all__:
         raise AttributeError(f"module 'abstractcore' has no attribute {name!r}")
-    value = getattr(import_module(f"abstractcore.{_HOME[name]}"), name)
+    if name in _ROOMS:
+        return import_module(f"abstractcore.{name}")
+    value = getattr(import_module(f"abstractcore.{_HOME.get(name, 'errors')}"), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted((*globals(), *_HOME, *_ROOMS))
+    return sorted({*globals(), *__all__})

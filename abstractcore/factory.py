@@ -69,7 +69,7 @@ def create_llm(
     does not exist.
     """
     name, model = _split(provider, model)
-    given = {key: value for key, value in options.items() if value is not None}
+    given: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
     known = (*SAMPLING, *(ENGINE_OPTIONS if name in ENGINES else _REMOTE))
     check_known(given, (*known, "timeout", "max_retries", "strict"), "create_llm")
     defaults = {key: given.pop(key) for key in SAMPLING if key in given}
@@ -78,11 +78,13 @@ def create_llm(
         defaults["timeout"] = seconds
     retry = Retry(check_retries(max_retries))
     make = engine_provider if name in ENGINES else _remote
+    policy = {"timeout": timeout, "max_retries": max_retries, "strict": strict}
+    again = {"provider": name, "model": model, **policy, **_without_secrets(options)}
     return LLM(
         make(name, model, strict=strict, **given),
         retry=retry,
         defaults=defaults,
-        made_by=(create_llm, _spec(name, model, timeout, max_retries, strict, options)),
+        made_by=(create_llm, again),
     )
 
 
@@ -131,13 +133,12 @@ def _remote(
     )
 
 
-def _spec(
-    name: str, model: str | None, timeout: float | None, max_retries: int, strict: bool, options: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Give the arguments that make the same LLM again, without what is secret."""
+def _without_secrets(options: Mapping[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in options.items() if key != "api_key"}
     if headers := options.get("headers"):
-        kept["headers"] = {k: v for k, v in headers.items() if not any(s in k.lower() for s in _SECRET_HEADERS)}
-    return {"provider": name, "model": model, "timeout": timeout, "max_retries": max_retries, "strict": strict, **kept}
+        kept["headers"] = {name: value for name, value in headers.items() if not _is_secret(name)}
+    return kept
 
 
+def _is_secret(header: str) -> bool:
+    return any(word in header.lower() for word in _SECRET_HEADERS)

@@ -43,6 +43,10 @@ class Sampling(TypedDict, total=False):
 
 
 SAMPLING: tuple[str, ...] = tuple(Sampling.__annotations__)
+_ARGUMENTS = (
+    "prompt", "messages", "system_prompt", "tools", "tool_choice", "response_model", "return_response",
+    "media", "stream", "include", "timeout",
+)  # fmt: skip
 _THINKING = (None, True, False, "low", "medium", "high")
 
 
@@ -77,7 +81,7 @@ def make_ask(
     sampling: Mapping[str, Any],
 ) -> Ask:
     """Check the arguments of one call. Raises ConfigurationError, or TypeError for an unknown name."""
-    check_known(sampling, SAMPLING, "generate")
+    check_known(sampling, (*_ARGUMENTS, *SAMPLING), "generate")
     given = {**defaults, **{name: value for name, value in sampling.items() if value is not None}}
     request = GenerateRequest(
         model,

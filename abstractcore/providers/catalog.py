@@ -33,10 +33,10 @@ class Endpoint:
     """A server that people run themselves: it wants no key."""
 
 
-def _chat(url: str, key: str, codec: OpenAIChat | None = None) -> Endpoint:
+def _chat(url: str, key: str, codec: OpenAIChat | None = None, prefix: str = "") -> Endpoint:
     """Give the row of a hosted service that speaks OpenAI's chat wire."""
     variable = key.replace("_API_KEY", "_BASE_URL")
-    return Endpoint(codec or OpenAIChat(), url, key=key, url_variables=(variable,))
+    return Endpoint(codec or OpenAIChat(), url, key=key, url_variables=(variable,), prefix=prefix)
 
 
 def _server(url: str, *variables: str, codec: OpenAIChat | None = None, prefix: str = "") -> Endpoint:
@@ -57,11 +57,13 @@ PROVIDERS: Mapping[str, Endpoint] = {
             think_marks=False,
         ),
     ),
-    # https://docs.claude.com/en/api/openai-sdk: Anthropic's own endpoint for this wire.
+    # https://docs.claude.com/en/api/openai-sdk: Anthropic's own endpoint for this wire. The variable is
+    # its SDK's, and holds the host alone; so it is with Groq and Cerebras.
     "anthropic": _chat(
-        "https://api.anthropic.com/v1",
+        "https://api.anthropic.com",
         "ANTHROPIC_API_KEY",
         OpenAIChat(top_k=False, seed_field=None, penalties=False, schema_mode=None),
+        prefix="/v1",
     ),
     # https://docs.ollama.com/openai
     "ollama": _server(
@@ -73,7 +75,7 @@ PROVIDERS: Mapping[str, Endpoint] = {
     ),
     # https://lmstudio.ai/docs/developer/openai-compat
     "lmstudio": _server("http://localhost:1234/v1", "LMSTUDIO_BASE_URL", codec=OpenAIChat()),
-    # https://openrouter.ai/docs/api-reference/overview; usage always comes, include_usage is a deprecated no-op.
+    # https://openrouter.ai/docs/api-reference/overview: usage always comes, include_usage is deprecated.
     "openrouter": _chat(
         "https://openrouter.ai/api/v1",
         "OPENROUTER_API_KEY",
@@ -96,7 +98,12 @@ PROVIDERS: Mapping[str, Endpoint] = {
         codec=OpenAIChat(thinking="chat_template_kwargs"),
     ),
     "openai-compatible": _server("", "OPENAI_COMPATIBLE_BASE_URL"),
-    "groq": _chat("https://api.groq.com/openai/v1", "GROQ_API_KEY", OpenAIChat(top_k=False, penalties=False)),
+    "groq": _chat(
+        "https://api.groq.com",
+        "GROQ_API_KEY",
+        OpenAIChat(top_k=False, penalties=False),
+        prefix="/openai/v1",
+    ),
     "deepseek": _chat(
         "https://api.deepseek.com/v1",
         "DEEPSEEK_API_KEY",
@@ -118,5 +125,5 @@ PROVIDERS: Mapping[str, Endpoint] = {
         OpenAIChat(top_k=False, seed_field=None, thinking="reasoning_effort"),
     ),
     "fireworks": _chat("https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
-    "cerebras": _chat("https://api.cerebras.ai/v1", "CEREBRAS_API_KEY", OpenAIChat(top_k=False)),
+    "cerebras": _chat("https://api.cerebras.ai", "CEREBRAS_API_KEY", OpenAIChat(top_k=False), prefix="/v1"),
 }

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from abstractcore.providers.catalog import Endpoint
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "[::1]", None: "127.0.0.1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +41,9 @@ def resolve(name: str, row: Endpoint, base_url: str | None, api_key: str | None)
     given = base_url or from_environment or row.url
     if not given:
         raise ConfigurationError(f"{name}: no URL. Pass base_url={_or_set(row.url_variables)}.")
-    url = _checked(name, given)
+    url = _checked(name, _with_scheme(given.strip(), row.url))
     trusted = _origin(url) == _origin(urlsplit(row.url)) or base_url is None
-    key = api_key or (os.environ.get(row.key) if row.key and trusted else None)
+    key = (api_key or (os.environ.get(row.key) if row.key and trusted else None) or "").strip()
     if not key and row.key and _origin(url) == _origin(urlsplit(row.url)):
         raise AuthenticationError(f"{name}: no API key. Pass api_key= or set {row.key}.", provider=name)
     secret = _secret(name, key)
@@ -56,10 +57,26 @@ def _or_set(variables: tuple[str, ...]) -> str:
     return f" or set {variables[0]}" if variables else ""
 
 
+def _with_scheme(text: str, default: str) -> str:
+    """Make a URL of a bare `host`, `host:port` or `:port`, as OLLAMA_HOST has it for server and client alike.
+
+    The port is the row's unless it is given, and an address to listen on is reached on this machine.
+    """
+    if "://" in text or not text:
+        return text
+    text = f"http://{text}"
+    try:
+        url = urlsplit(text)
+        port = url.port or urlsplit(default).port
+    except ValueError:
+        return text
+    if url.username or port is None or (url.port and url.hostname not in _ANY_ADDRESS):
+        return text
+    host = _ANY_ADDRESS.get(url.hostname, url.netloc.rstrip(":"))
+    return url._replace(netloc=f"{host}:{port}").geturl()
+
+
 def _checked(name: str, text: str) -> SplitResult:
-    text = text.strip()
-    if "://" not in text:  # OLLAMA_HOST is often a bare host:port
-        text = f"http://{text}"
     try:
         url = urlsplit(text)
         valid = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
@@ -68,7 +85,9 @@ def _checked(name: str, text: str) -> SplitResult:
     if not valid:
         raise ConfigurationError(f"{name}: base_url must look like http://host:port/path")
     if url.username or url.password or url.query or url.fragment:
-        raise ConfigurationError(f"{name}: base_url must hold no credentials, query or fragment; pass api_key=")
+        raise ConfigurationError(
+            f"{name}: base_url must hold no credentials, query or fragment; pass api_key="
+        )
     return url
 
 
@@ -80,10 +99,9 @@ def _is_loopback(host: str) -> bool:
     return host in _LOOPBACK or host.startswith("127.") or host.endswith(".localhost")
 
 
-def _secret(name: str, key: str | None) -> Secret | None:
+def _secret(name: str, key: str) -> Secret | None:
     if not key:
         return None
-    key = key.strip()
-    if not key.isascii() or not key.isprintable() or not key:
+    if not key.isascii() or not key.isprintable():
         raise ConfigurationError(f"{name}: the API key has a character that no HTTP header can carry")
     return Secret(key)
