@@ -186,7 +186,7 @@ def _told(value: Any) -> str:
     if isinstance(value, str):
         return _plain(value)
     if is_array(value):
-        return "; ".join(filter(None, (_told(item) for item in value[:10])))
+        return "; ".join(filter(None, (_told(item) for item in value[:10] if not is_array(item))))
     if is_object(value):
         text = as_text(value.get("msg")) or as_text(value.get("message")) or ""
         place = value.get("loc")  # FastAPI says where: ["body", "messages", 0]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from abstractcore.codecs.json_text import is_array, is_object
+from abstractcore.codecs.json_text import as_object, is_array, is_object
 
 _KEPT = frozenset({
     "type", "description", "enum", "const", "$ref", "required",
@@ -33,10 +33,17 @@ class _CannotBeStrictError(Exception):
 def strict(schema: Mapping[str, Any]) -> dict[str, Any] | None:
     """Give the strict form of *schema*, or None when it has none: then it is better sent as it is."""
     try:
-        found = _strict(dict(schema))
+        found = _strict(_with_its_root(schema))
     except (_CannotBeStrictError, RecursionError):
         return None
     return found if found.get("type") == "object" and "anyOf" not in found else None
+
+
+def _with_its_root(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Put the definition that a schema begins with in its place: pydantic refers to a recursive model's."""
+    definitions = as_object(schema.get("$defs"))
+    root = definitions.get(str(schema.get("$ref")).removeprefix("#/$defs/"))
+    return {**root, "$defs": definitions} if is_object(root) else dict(schema)
 
 
 def _strict(schema: Any) -> dict[str, Any]:

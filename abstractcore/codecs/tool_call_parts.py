@@ -67,7 +67,7 @@ class ToolCallParts:
         elif is_object(arguments):
             part.arguments = arguments
         elif arguments is not None:
-            part.pieces.append(json.dumps(arguments))
+            part.pieces.append(_written(arguments))
 
     def _known(self, index: int | None, call_id: str | None) -> _Part | None:
         if index is not None:
@@ -137,6 +137,13 @@ def read_arguments(text: str) -> tuple[dict[str, Any], str | None]:
     except (ValueError, RecursionError):
         return {}, text
     return (arguments, None) if is_object(arguments) else ({}, text)
+
+
+def _written(arguments: Any) -> str:
+    try:
+        return json.dumps(arguments)
+    except RecursionError:
+        return "[too deeply nested]"
 
 
 def _refuse(constant: str) -> NoReturn:
