@@ -200,7 +200,8 @@ class ChatStream:
         if self.finished:
             return
         if self._answer.raw_finish_reason is None:
-            raise IncompleteStreamError("the stream ended before the answer did", phase="body")
+            message = "the stream ended before the answer did"
+            raise IncompleteStreamError(message, phase="body", retryable=True)
         self.finished = True
         yield from self._marked(self._answer.done())
 
