@@ -217,7 +217,7 @@ def _plain(text: str) -> str:
 
 
 # A key, or what a server has left of it: OpenAI repeats "sk-proj-****abcd".
-_KEY = re.compile(r"(?<![A-Za-z0-9])sk-[A-Za-z0-9_*…-]{4,}|(?<=Bearer )[^\s\"',;]{8,}")
+_KEY = re.compile(r"(?<![A-Za-z0-9])sk-[A-Za-z0-9_*…-]{4,}|(?<=Bearer )(?=\S*\d)[^\s\"',;]{8,}")
 _MIN_LENGTH_TO_SHOW_THE_END = 16
 
 

@@ -41,7 +41,7 @@ class OpenAIChat:
     *thinking*: how the wire says whether to think, None if it cannot. *reasoning_details*: take
     OpenRouter's details back to it. *reasoning_back*: the field that gives a tool turn's
     reasoning back. *raw_arguments*: the server takes a past call's arguments as the model wrote
-    them, also when they are not JSON (vLLM and llama-server parse them and refuse).
+    them, also when they are not JSON (vLLM, SGLang and llama-server parse them and refuse).
     *think_marks*: the server may leave a `<think>` block at the beginning of the content;
     *think_opened*: its chat template opens the block. *strict_schema*: ask for strict mode where
     the schema can be strict.

@@ -193,15 +193,17 @@ class ChatStream:
         """Say that the bytes have ended. Raises IncompleteStreamError when the answer has not."""
         if self.finished:
             return
-        for text in self._frames.end():
-            yield from self._event(text)
+        try:
+            for text in self._frames.end():
+                yield from self._event(text)
+        except IncompleteStreamError:  # cut inside an event, whatever is left of it
+            raise _cut_off() from None
         if self._frames.failure:
             raise self._frames.failure
         if self.finished:
             return
         if self._answer.raw_finish_reason is None:
-            message = "the stream ended before the answer did"
-            raise IncompleteStreamError(message, phase="body", retryable=True)
+            raise _cut_off()
         self.finished = True
         yield from self._marked(self._answer.done())
 
@@ -218,6 +220,10 @@ class ChatStream:
         if self._marks is not None and self._marks.is_spent:
             self._marks = None
         return chunks if self._marks is None else self._marks.through(chunks)
+
+
+def _cut_off() -> IncompleteStreamError:
+    return IncompleteStreamError("the stream ended before the answer did", phase="body", retryable=True)
 
 
 def _first(choices: Any) -> dict[str, Any] | None:
