@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from abstractcore.codecs.openai_chat import OpenAIChat
-from abstractcore.errors import AbstractCoreError
+from abstractcore.errors import AbstractCoreError, IncompleteStreamError
 from abstractcore.types import StreamChunk
 
 CASES = Path(__file__).parent / "openai_chat"
@@ -194,3 +194,14 @@ def test_text_of_any_answer_can_be_encoded() -> None:
 )
 def test_the_ids_of_the_models_are_read(body: Any, ids: list[str]) -> None:
     assert OpenAIChat().models(body) == ids
+
+
+def test_a_stream_cut_inside_a_character_is_cut_off() -> None:
+    """Worth another attempt, unlike data that is wrong."""
+    decoder = OpenAIChat().decoder()
+    list(decoder.feed('data: {"choices":[{"delta":{"content":"世'.encode()[:-1]))
+
+    with pytest.raises(IncompleteStreamError, match="ended before") as caught:
+        list(decoder.end())
+
+    assert caught.value.retryable

@@ -166,7 +166,7 @@ def test_a_call_is_given_by_the_piece_that_ends_it() -> None:
 
 
 def test_a_call_that_is_not_json_goes_to_the_loop_with_the_models_words() -> None:
-    """FAULTS: arguments that are not JSON are told to the model, not executed."""
+    """Arguments that are not JSON are told to the model, not executed."""
     [(_, found)] = read(['<tool_call>{"name": "f", "arguments": {"a": }}</tool_call>'])
 
     assert found["name"] == "f"
