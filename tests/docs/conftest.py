@@ -1,0 +1,72 @@
+"""A world for the samples: a fake server behind every provider, and a tiny model in place of a real one."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from abstractcore.engines.catalog import ENGINES
+from abstractcore.providers.catalog import PROVIDERS
+from tests.docs.answers import answer
+from tests.docs.pages import ROOT
+from tests.fakes.server import FakeServer
+
+TINY_MODEL = ROOT / "tests" / "models" / "tiny-llama-chat.gguf"
+A_PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def docs_server(server: FakeServer) -> FakeServer:
+    server.route = answer
+    return server
+
+
+@pytest.fixture
+def environment(docs_server: FakeServer) -> dict[str, str]:
+    """The environment of a user whose every provider is the fake server."""
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("COV_")}
+    for row in PROVIDERS.values():
+        variables[row.url_variables[0]] = docs_server.url + ("" if row.prefix else "/v1")
+        if row.key is not None:
+            variables[row.key] = "dummy-key"
+    here = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**variables, "ABSTRACTCORE_LOCAL_MODEL": str(TINY_MODEL), "PYTHONPATH": here}
+
+
+@pytest.fixture
+def run_python(environment: dict[str, str], tmp_path: Path) -> Run:
+    """Run a program to its end in an empty directory with a picture in it; what it printed comes back."""
+    (tmp_path / "photo.png").write_bytes(base64.b64decode(A_PIXEL))
+
+    def run(*arguments: Any) -> str:
+        done = subprocess.run(
+            [sys.executable, "-W", "error", *map(str, arguments)],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=50,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "Warning" not in done.stderr, done.stderr
+        return done.stdout
+
+    return run
+
+
+def no_engine() -> str | None:
+    """Why a model cannot run in this process here, or None."""
+    if "openvino" not in ENGINES:
+        return "the OpenVINO engine is not built yet"
+    if importlib.util.find_spec("openvino_genai") is None:
+        return 'openvino_genai is missing: pip install "abstractcore[openvino]"'
+    return None

@@ -1,0 +1,82 @@
+"""The tables of the documents say what the code says."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import abstractcore
+from abstractcore import LLM, AbstractCoreError, BasicSession, GenerateResponse, StreamChunk, create_llm, errors
+from abstractcore.codecs.openai_chat import OpenAIChat
+from abstractcore.engines.catalog import ENGINE_OPTIONS
+from abstractcore.factory import Options
+from abstractcore.providers.catalog import PROVIDERS
+from tests.docs.pages import EXAMPLES, ROOT, prose, rows
+
+README = ROOT / "README.md"
+DOCS = ROOT / "docs"
+_CODE = re.compile(r"`([^`]+)`")
+
+
+def first_cells(page: Path) -> set[str]:
+    """The names in code that begin the rows of a page's tables."""
+    return {name for row in rows(page) for name in _CODE.findall(row[0])}
+
+
+def test_the_readme_lists_every_provider_with_its_variables_and_url() -> None:
+    table = {row[0].strip("`"): tuple(tuple(_CODE.findall(cell)) for cell in row[1:]) for row in rows(README) if len(row) == 4}
+
+    expected = {
+        name: ((row.key,) if row.key else (), row.url_variables, (row.url,) if row.url else ())
+        for name, row in PROVIDERS.items()
+    }
+    assert {name: table.get(name) for name in expected} == expected
+    extra = set(table) - set(expected) - {"Provider"}
+    assert not [name for name in extra if not name.startswith("-")]
+
+
+def test_the_reference_has_a_line_for_every_public_name() -> None:
+    assert set(abstractcore.__all__) - first_cells(DOCS / "reference.md") == set()
+
+
+def test_the_reference_has_a_line_for_every_argument() -> None:
+    named = first_cells(DOCS / "reference.md")
+    taken = {
+        *inspect.signature(LLM.generate).parameters,
+        *inspect.signature(create_llm).parameters,
+        *inspect.signature(BasicSession).parameters,
+        *Options.__annotations__,
+        *ENGINE_OPTIONS,
+    } - {"self", "sampling", "options", "unknown"}
+
+    assert taken - named == set()
+
+
+def test_the_reference_has_a_line_for_every_field_and_method() -> None:
+    named = first_cells(DOCS / "reference.md")
+    values = {field.name for kind in (GenerateResponse, StreamChunk) for field in fields(kind)}
+    methods = {
+        name for kind in (LLM, BasicSession) for name in dir(kind) if not name.startswith("_") and name != "answer"
+    }
+
+    assert (values | methods) - named == set()
+
+
+def test_the_page_on_errors_has_a_line_for_every_error() -> None:
+    kinds = {
+        name for name, kind in vars(errors).items() if inspect.isclass(kind) and issubclass(kind, AbstractCoreError)
+    }
+
+    assert kinds - {"AbstractCoreError"} == first_cells(DOCS / "errors.md")
+
+
+def test_the_page_on_providers_has_a_line_for_every_field_of_the_codec() -> None:
+    assert {field.name for field in fields(OpenAIChat)} == first_cells(DOCS / "new-provider.md") - {"field"}
+
+
+def test_the_readme_names_every_example() -> None:
+    text = prose(README)
+
+    assert [path.name for path in EXAMPLES if f"examples/{path.name}" not in text] == []
