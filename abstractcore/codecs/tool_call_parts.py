@@ -6,6 +6,7 @@ Knows the oddities of the servers that stream them. Knows nothing of tools.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
@@ -133,7 +134,7 @@ def read_arguments(text: str) -> tuple[dict[str, Any], str | None]:
     if text.strip() in ("", "null"):
         return {}, None
     try:
-        arguments = clean(json.loads(text, parse_constant=_refuse))
+        arguments = clean(json.loads(text, parse_constant=_refuse, parse_float=_finite))
     except (ValueError, RecursionError):
         return {}, text
     return (arguments, None) if is_object(arguments) else ({}, text)
@@ -148,3 +149,10 @@ def _written(arguments: Any) -> str:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError("a number in it is too large")
+    return number

@@ -9,10 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
-
-if TYPE_CHECKING:
-    from abstractcore.drivers.connections import Connections
+from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -94,6 +91,26 @@ class HttpReply(Protocol):
         ...
 
 
+class Sender(Protocol):
+    """The connections of one surface, or of one event loop."""
+
+    async def send(self, request: HttpRequest, deadline: Deadline) -> HttpReply:
+        """Send a request and read the answer's head."""
+        ...
+
+
+class Senders(Protocol):
+    """The connections of one provider; a driver takes those of its own kind."""
+
+    def blocking(self) -> Sender:
+        """Give the connections of threads."""
+        ...
+
+    def of_running_loop(self) -> Sender:
+        """Give the connections of the loop that is running."""
+        ...
+
+
 class Mailbox(Protocol[T]):
     """Values from any thread to one waiting caller."""
 
@@ -119,7 +136,7 @@ class Caller:
 class Driver(Protocol):
     """The verbs. Each is an `async def` (or gives an async thing) on both surfaces."""
 
-    async def send(self, connections: Connections, request: HttpRequest, deadline: Deadline) -> HttpReply:
+    async def send(self, connections: Senders, request: HttpRequest, deadline: Deadline) -> HttpReply:
         """Send a request and read the answer's head."""
         ...
 

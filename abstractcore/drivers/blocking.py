@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from abstractcore.drivers.base import Caller, Deadline
 
 if TYPE_CHECKING:
-    from abstractcore.drivers.base import HttpReply, HttpRequest
-    from abstractcore.drivers.connections import Connections
+    from abstractcore.drivers.base import HttpReply, HttpRequest, Senders
 
 T = TypeVar("T")
 
@@ -78,7 +77,7 @@ class BlockingMailbox:
 class BlockingDriver:
     """Each verb does its work before it returns."""
 
-    async def send(self, connections: Connections, request: HttpRequest, deadline: Deadline) -> HttpReply:
+    async def send(self, connections: Senders, request: HttpRequest, deadline: Deadline) -> HttpReply:
         """Send a request and read the answer's head."""
         return await connections.blocking().send(request, deadline)
 

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from abstractcore.drivers.base import Caller, Deadline
 
 if TYPE_CHECKING:
-    from abstractcore.drivers.base import HttpReply, HttpRequest
-    from abstractcore.drivers.connections import Connections
+    from abstractcore.drivers.base import HttpReply, HttpRequest, Senders
 
 T = TypeVar("T")
 
@@ -58,7 +57,7 @@ class LoopMailbox:
 class AsyncioDriver:
     """Each verb awaits."""
 
-    async def send(self, connections: Connections, request: HttpRequest, deadline: Deadline) -> HttpReply:
+    async def send(self, connections: Senders, request: HttpRequest, deadline: Deadline) -> HttpReply:
         """Send a request and read the answer's head."""
         return await connections.of_running_loop().send(request, deadline)
 

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from abstractcore.errors import ConfigurationError
-from abstractcore.generation.media import Media, image_part, needs_reading
+from abstractcore.generation.media import Media, image_parts, needs_reading
 from abstractcore.generation.messages import build_messages, check_sampling, check_timeout
 from abstractcore.generation.schema import output_schema
 from abstractcore.tools.schema import as_specs
@@ -110,12 +110,12 @@ def sampling_fields(given: Mapping[str, Any]) -> dict[str, Any]:
     return {**checked, "thinking": thinking, "extra": dict(extra or {})}
 
 
-async def write_messages(driver: Driver, ask: Ask, system_prompt: str | None = None) -> list[Message]:
+async def write_messages(driver: Driver, ask: Ask) -> list[Message]:
     """Give the messages that *ask* brings; image files are read where that stops nobody else."""
     media: Sequence[Any] = ask.media
     if any(needs_reading(item) for item in media):
-        media = await driver.call(lambda: [image_part(item) for item in ask.media])
-    return build_messages(ask.prompt, ask.messages, ask.system_prompt or system_prompt, media)
+        media = await driver.call(image_parts, ask.media)
+    return build_messages(ask.prompt, ask.messages, ask.system_prompt, media)
 
 
 def check_known(given: Iterable[str], known: Iterable[str], function: str) -> None:
