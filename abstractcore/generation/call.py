@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from abstractcore.errors import (
     AbstractCoreError,
+    ConfigurationError,
     ConnectionFailedError,
     IncompleteStreamError,
     RequestTimeoutError,
@@ -64,7 +65,8 @@ async def chunks(
         told = _cut_short(failure) if given_out and request.stream else failure
         told.provider = provider.name
         told.model = request.model
-        told.attempts = max(1, told.attempts)
+        if not isinstance(told, ConfigurationError):  # of which no request was sent
+            told.attempts = max(1, told.attempts)
         told.partial = collector.response()
         if told is failure:
             raise

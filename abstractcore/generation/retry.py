@@ -40,7 +40,6 @@ class Retry:
         try:
             result = await attempt()
         except AbstractCoreError as failure:
-            failure.attempts = max(1, failure.attempts)
             if not self._worth_it(failure) or self._wait(failure, 1) >= deadline.left():
                 raise
             return await self._again(driver, attempt, deadline, failure)
