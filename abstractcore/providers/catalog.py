@@ -95,7 +95,7 @@ PROVIDERS: Mapping[str, Endpoint] = {
     "sglang": _server(
         "http://localhost:30000/v1",
         "SGLANG_BASE_URL",
-        codec=OpenAIChat(thinking="chat_template_kwargs"),
+        codec=OpenAIChat(thinking="chat_template_kwargs", raw_arguments=False),
     ),
     "openai-compatible": _server("", "OPENAI_COMPATIBLE_BASE_URL"),
     "groq": _chat(
@@ -108,7 +108,13 @@ PROVIDERS: Mapping[str, Endpoint] = {
         "https://api.deepseek.com/v1",
         "DEEPSEEK_API_KEY",
         # https://api-docs.deepseek.com/guides/json_mode: JSON objects, no schema.
-        OpenAIChat(top_k=False, seed_field=None, schema_mode="json_object", thinking="thinking_type"),
+        OpenAIChat(
+            top_k=False,
+            seed_field=None,
+            schema_mode="json_object",
+            thinking="thinking_type",
+            reasoning_back="reasoning_content",
+        ),
     ),
     # https://docs.mistral.ai/api: the seed is called random_seed.
     "mistral": _chat(
