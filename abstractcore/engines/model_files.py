@@ -1,0 +1,76 @@
+"""What stands at a model's path, looked at before anything native opens it.
+
+Knows the files of GGUF and OpenVINO models. Reads no code and fetches nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from abstractcore.engines.gguf import read_gguf
+from abstractcore.errors import ModelLoadError
+
+_OPENVINO_FILES = (
+    "openvino_model.xml",
+    "openvino_model.bin",
+    "openvino_tokenizer.xml",
+    "openvino_tokenizer.bin",
+    "openvino_detokenizer.xml",
+    "openvino_detokenizer.bin",
+)
+_CONFIG_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """A model that is there: the longest prompt and answer together, where it says so, and its size."""
+
+    path: str
+    context_length: int | None
+    size_bytes: int
+
+
+def look_at(path: str) -> ModelFiles:
+    """Check the GGUF file or the OpenVINO folder at *path*. Raises ModelLoadError, naming it."""
+    place = Path(path)
+    if not place.exists():
+        raise ModelLoadError(f"there is no model at {path}")
+    if place.is_dir():
+        return _folder(place)
+    try:
+        metadata = read_gguf(place)
+    except (ValueError, OSError) as failure:
+        raise ModelLoadError(f"{path} cannot be loaded: {_words(failure)}") from failure
+    length = metadata.get(f"{metadata.get('general.architecture')}.context_length")
+    return ModelFiles(path, length if isinstance(length, int) else None, place.stat().st_size)
+
+
+def _folder(place: Path) -> ModelFiles:
+    missing = [name for name in _OPENVINO_FILES if not (place / name).is_file()]
+    if missing:
+        raise ModelLoadError(
+            f"{place} is not an OpenVINO model: {', '.join(missing)} missing. Pass a .gguf file, "
+            "or a folder made by `optimum-cli export openvino`"
+        )
+    size = sum(entry.stat().st_size for entry in os.scandir(place) if entry.is_file())
+    return ModelFiles(str(place), _context_length(place / "config.json"), size)
+
+
+def _context_length(config: Path) -> int | None:
+    if not config.is_file():
+        return None
+    try:
+        with config.open("rb") as file:
+            told: Any = json.loads(file.read(_CONFIG_BYTES))
+    except (ValueError, RecursionError, OSError) as failure:
+        raise ModelLoadError(f"{config} cannot be read: {_words(failure)}") from failure
+    length = told.get("max_position_embeddings") if isinstance(told, dict) else None
+    return length if isinstance(length, int) and length > 0 else None
+
+
+def _words(failure: Exception) -> str:
+    return failure.strerror or type(failure).__name__ if isinstance(failure, OSError) else str(failure)

@@ -1,0 +1,204 @@
+"""One OpenVINO GenAI pipeline, its tokenizer and its chat template, in plain words.
+
+Runs in the worker's process only, and alone imports the runtime there. Knows no pipe and no job.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import openvino
+import openvino_genai
+
+from abstractcore.engines.detokenize import PROBE, Detokenizer, FromBytes, FromWindow
+
+# The runtime's own parameters that do not change what comes out of it in kind.
+_EXTRA = ("min_p", "repetition_penalty", "no_repeat_ngram_size", "min_new_tokens", "ignore_eos")
+# Special tokens whose text means something to us; the others are silent.
+_MARKS = (b"<think>", b"</think>", b"<tool_call>", b"</tool_call>")
+_RAISED = re.compile(r"raise_exception\(\s*(['\"])(.+?)\1")
+# The same greedy text alone and in a batch: nothing may depend on who the neighbours are.
+_DETERMINISTIC = {
+    "INFERENCE_PRECISION_HINT": "f32",
+    "KV_CACHE_PRECISION": "f32",
+    "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
+}
+# Tokens that one step takes. It bounds how long a neighbour's prefill delays everybody, and a cancel.
+_TOKENS_PER_STEP = 256
+# Where a model does not say how long its context is.
+_UNKNOWN_CONTEXT = 8192
+
+
+class Refused(Exception):
+    """A prompt that cannot be taken: *kind* names the class of the error that the caller gets."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+
+
+class Model:
+    """A loaded model. What it is handed and gives is Python's own; ids are lists of int."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self.pipeline: Any = openvino_genai.ContinuousBatchingPipeline(
+            options["path"], _scheduler_config(options), options["device"], _properties(options)
+        )
+        self.context_length: int = options["context_length"] or _UNKNOWN_CONTEXT
+        self._tokenizer: Any = self.pipeline.get_tokenizer()
+        self._template: str = self._tokenizer.chat_template or ""
+        self._stop_ids = frozenset[int](self.pipeline.get_config().stop_token_ids)
+        vocabulary: Mapping[bytes, int] = self._tokenizer.get_vocab()
+        self._longest_token = max((len(text) for text in vocabulary), default=1)
+        self._silent = self._stop_ids | self._silent_ids(vocabulary)
+        self._bytes = {number: text for text, number in vocabulary.items()}
+        self._has_bytes = self._decodes_to_bytes()
+
+    # ---- prompts ----
+
+    def read(self, prompt: Mapping[str, Any]) -> tuple[list[int], bool, list[str]]:
+        """Give the ids of a prompt, whether it opens a think block, and what the template cannot say."""
+        text = self._apply_template(prompt)
+        if len(text.encode()) > self.context_length * self._longest_token:
+            raise self._too_long("too many")  # no need to count them: that many bytes are more tokens
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).input_ids.data[0].tolist()
+        if not ids:
+            raise Refused("ConfigurationError", "the prompt is empty, and so is this model's chat template")
+        if len(ids) >= self.context_length:
+            raise self._too_long(f"{len(ids):,}")
+        return ids, text.rstrip().endswith("<think>"), self._unsaid(prompt)
+
+    def _too_long(self, count: str) -> Refused:
+        return Refused(
+            "ContextLengthError", f"the prompt has {count} tokens; the context has {self.context_length:,}"
+        )
+
+    def _apply_template(self, prompt: Mapping[str, Any]) -> str:
+        if not self._template:
+            raise Refused("UnsupportedFeatureError", "this model was not made for chats: it has no template")
+        try:
+            return self._tokenizer.apply_chat_template(
+                prompt["messages"],
+                True,
+                tools=prompt["tools"] or None,
+                extra_context=prompt["template"] or None,
+            )
+        except (RuntimeError, TypeError) as failure:
+            words = str(failure)
+        # The runtime's words may hold the prompt. The template's own do not.
+        said = next((match[2] for match in _RAISED.finditer(self._template) if match[2] in words), None)
+        message = "this model's chat template does not take these messages"
+        raise Refused("ConfigurationError", f"{message}: {said}" if said else message)
+
+    def _unsaid(self, prompt: Mapping[str, Any]) -> list[str]:
+        unsaid = [
+            f"{name} has no effect: this model's chat template does not know it"
+            for name in prompt["template"]
+            if name not in self._template
+        ]
+        if prompt["tools"] and "tools" not in self._template:
+            unsaid.append("tools: this model's chat template does not know any; the prompt describes them")
+        return unsaid
+
+    # ---- generation ----
+
+    def start(self, number: int, ids: Sequence[int], prompt: Mapping[str, Any], room: int, seed: int) -> Any:
+        """Begin an answer to *ids* of at most *room* tokens, and give its handle."""
+        config = self.pipeline.get_config()
+        fields = {**_sampling(prompt["sampling"], config.do_sample), **self._extra(prompt["extra"])}
+        if prompt["schema"] is not None:
+            grammar = openvino_genai.StructuredOutputConfig(json_schema=prompt["schema"])
+            fields["structured_output_config"] = grammar
+        try:
+            config.update_generation_config(**fields, max_new_tokens=room, rng_seed=seed)
+            config.validate()
+        except (RuntimeError, TypeError) as failure:
+            raise Refused("ConfigurationError", _last_line(failure)) from failure
+        return self.pipeline.add_request(number, _tensor(ids), config)
+
+    def _extra(self, extra: Mapping[str, Any]) -> Mapping[str, Any]:
+        if unknown := [name for name in extra if name not in _EXTRA]:
+            known = ", ".join(_EXTRA)
+            raise Refused("ConfigurationError", f"extra: {unknown[0]!r} is unknown here; there are: {known}")
+        return extra
+
+    def is_idle(self) -> bool:
+        """Whether no request is left in the pipeline, cancelled ones included."""
+        return not self.pipeline.has_non_finished_requests()
+
+    def step(self) -> None:
+        """Advance every request. Raises RuntimeError for the whole batch."""
+        self.pipeline.step()
+
+    # ---- text ----
+
+    def detokenizer(self) -> Detokenizer:
+        """Begin an answer's text. Special tokens are silent, but for the marks that we read."""
+        if self._has_bytes:
+            return FromBytes(self._bytes, self._silent)
+        return FromWindow(self._decode, self._silent)
+
+    def _decode(self, ids: Sequence[int]) -> str:
+        return self._tokenizer.decode(list(ids), skip_special_tokens=False)
+
+    def _decodes_to_bytes(self) -> bool:
+        ids = self._tokenizer.encode(PROBE, add_special_tokens=False).input_ids.data[0].tolist()
+        return b"".join(self._bytes.get(one, b"") for one in ids) == self._decode(ids).encode()
+
+    def _silent_ids(self, vocabulary: Mapping[bytes, int]) -> frozenset[int]:
+        looks_special = [
+            number
+            for text, number in vocabulary.items()
+            if text.startswith(b"<") and text.endswith(b">") and text not in _MARKS
+        ]
+        return frozenset(number for number in looks_special if not self._tokenizer.decode([number]))
+
+
+def draw_seed(sampling: Mapping[str, Any]) -> int:
+    """Give the request's own seed, or a random one: the runtime's default is the same for all."""
+    seed = sampling.get("seed")
+    return random.getrandbits(63) if seed is None else seed % 2**63
+
+
+def _sampling(given: Mapping[str, Any], model_samples: bool) -> dict[str, Any]:
+    """Give the request's sampling in the runtime's words.
+
+    What is not given is as the model's own generation config has it: greedy for GGUF. A top_p or
+    top_k asks for sampling.
+    """
+    fields = {name: value for name, value in given.items() if name != "seed"}
+    if fields.get("temperature") == 0:
+        return {"do_sample": False, **{k: v for k, v in fields.items() if k.endswith("penalty")}}
+    wants = any(fields.get(name) for name in ("temperature", "top_p", "top_k"))
+    return {**fields, "do_sample": wants or model_samples}
+
+
+def _scheduler_config(options: Mapping[str, Any]) -> Any:
+    config = openvino_genai.SchedulerConfig()
+    config.cache_size = options["cache_gb"]
+    config.enable_prefix_caching = True
+    config.max_num_batched_tokens = _TOKENS_PER_STEP
+    config.max_num_seqs = options["max_batch"]
+    return config
+
+
+def _properties(options: Mapping[str, Any]) -> dict[str, Any]:
+    properties: dict[str, Any] = dict(_DETERMINISTIC) if options["deterministic"] else {}
+    if options["threads"] is not None:
+        properties["INFERENCE_NUM_THREADS"] = options["threads"]
+    return properties
+
+
+def _tensor(ids: Sequence[int]) -> Any:
+    import numpy
+
+    runtime: Any = openvino
+    return runtime.Tensor(numpy.array([ids], dtype=numpy.int64))
+
+
+def _last_line(failure: Exception) -> str:
+    return str(failure).strip().splitlines()[-1]

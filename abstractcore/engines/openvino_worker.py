@@ -1,0 +1,72 @@
+"""The process that an OpenVINO model lives in: it does one step for each message that it is sent.
+
+A step holds Python's lock for its whole length and a damaged file can end the process, so neither
+happens in the caller's. It ends when the caller's end of the pipe does.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import warnings
+from typing import Any, BinaryIO
+
+from abstractcore.engines.frames import receive, send
+
+
+def main() -> None:
+    """Load the model that the first message names, then step for each further one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the caller's to see
+    warnings.simplefilter("ignore")
+    inbox, outbox = _take_pipes()
+    try:
+        _work(inbox, outbox)
+    except (EOFError, BrokenPipeError):
+        pass  # the caller has gone
+    except BaseException as failure:  # noqa: BLE001 - the caller is told, and raises it there
+        send(outbox, {"died": f"{type(failure).__name__}: {failure}"})
+    os._exit(0)  # the runtime's own clean-up takes long, and has nothing left to save
+
+
+def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Take the pipes off the standard streams, where native code may print into them."""
+    inbox = os.fdopen(os.dup(0), "rb", buffering=0)
+    outbox = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return inbox, outbox
+
+
+def _work(inbox: BinaryIO, outbox: BinaryIO) -> None:
+    options = receive(inbox)
+    began = time.monotonic()
+    send(outbox, {"stage": "starting OpenVINO"})
+    from abstractcore.engines.openvino_batch import Batch
+    from abstractcore.engines.openvino_model import Model
+
+    send(outbox, {"stage": "reading the weights"})
+    try:
+        model = Model(options)
+    except (RuntimeError, IndexError, ValueError, MemoryError) as failure:
+        return send(outbox, {"refused": f"{type(failure).__name__}: {failure}"})
+    send(outbox, {"ready": {"seconds": time.monotonic() - began}})
+    batch = Batch(model)
+    while True:
+        send(outbox, {"events": _step(batch, receive(inbox))})
+
+
+def _step(batch: Any, message: Any) -> list[Any]:
+    for number in message["cancel"]:
+        batch.cancel(number)
+    events: list[Any] = []
+    for number, prompt in message["add"]:
+        events += batch.add(number, prompt)
+    return events + batch.step()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

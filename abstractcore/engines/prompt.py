@@ -1,0 +1,104 @@
+"""A request as the prompt of a model in this process, and what of it cannot be said.
+
+Knows how chat templates read messages. Knows no runtime.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from abstractcore.engines.runtime import Prompt
+from abstractcore.errors import ConfigurationError, UnsupportedFeatureError
+
+if TYPE_CHECKING:
+    from abstractcore.types import GenerateRequest, Message, ToolCallDict, ToolSpec
+
+_SAMPLING = ("temperature", "top_p", "top_k", "seed", "presence_penalty", "frequency_penalty")
+
+
+def write_prompt(request: GenerateRequest) -> tuple[Prompt, tuple[str, ...]]:
+    """Give the prompt of *request*, and a warning for each thing that was left out.
+
+    Raises UnsupportedFeatureError for an image.
+    """
+    extra = dict(request.extra)
+    template = {**_template_words(request), **_template_extra(extra)}
+    offers_tools = bool(request.tools) and request.tool_choice != "none"
+    prompt = Prompt(
+        messages=_messages(request.messages),
+        tools=[_tool(tool) for tool in request.tools] if offers_tools else (),
+        template=template,
+        sampling={name: value for name in _SAMPLING if (value := getattr(request, name)) is not None},
+        max_output_tokens=request.max_output_tokens,
+        stop=tuple(request.stop or ()),
+        schema=None if request.schema is None else _json(request.schema.schema),
+        extra=extra,
+    )
+    if request.tool_choice in (None, "auto", "none"):
+        return prompt, ()
+    return prompt, ("tool_choice was left out: a model in this process cannot be made to call a tool",)
+
+
+def _template_words(request: GenerateRequest) -> dict[str, Any]:
+    """Give the switch that Qwen, SmolLM and others read, and the effort that gpt-oss does."""
+    if request.thinking is None:
+        return {}
+    if isinstance(request.thinking, bool):
+        return {"enable_thinking": request.thinking}
+    return {"reasoning_effort": request.thinking}
+
+
+def _template_extra(extra: dict[str, Any]) -> Mapping[str, Any]:
+    words = extra.pop("chat_template_kwargs", {})
+    if not isinstance(words, Mapping):
+        raise ConfigurationError("extra: chat_template_kwargs must be a dict")
+    return words
+
+
+def _messages(messages: Sequence[Message]) -> list[Mapping[str, Any]]:
+    names = {call["id"]: call["name"] for message in messages for call in message.get("tool_calls", ())}
+    return [_message(message, names) for message in messages]
+
+
+def _message(message: Message, names: Mapping[str, str]) -> Mapping[str, Any]:
+    written: dict[str, Any] = {"role": message["role"], "content": _text(message)}
+    if calls := message.get("tool_calls"):
+        written["tool_calls"] = [_call(call) for call in calls]
+    if reasoning := message.get("reasoning"):
+        written["reasoning_content"] = reasoning
+    if answers := message.get("tool_call_id"):
+        written["tool_call_id"] = answers
+        written["name"] = names.get(answers, "")
+    return written
+
+
+def _text(message: Message) -> str:
+    content = message["content"]
+    if isinstance(content, str):
+        return content
+    texts: list[str] = []
+    for part in content:
+        if part["type"] != "text":
+            raise UnsupportedFeatureError("models in this process read text only: leave the images out")
+        texts.append(part["text"])
+    return "\n".join(texts)
+
+
+def _call(call: ToolCallDict) -> Mapping[str, Any]:
+    function = {"name": call["name"], "arguments": call["arguments"]}
+    return {"id": call["id"], "type": "function", "function": function}
+
+
+def _tool(tool: ToolSpec) -> Mapping[str, Any]:
+    told = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+    return {"type": "function", "function": told}
+
+
+def _json(value: Any) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as failure:
+        problem = type(failure).__name__
+        raise ConfigurationError(f"the schema cannot be written as JSON: {problem}") from failure

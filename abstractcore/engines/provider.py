@@ -1,0 +1,122 @@
+"""A model in this process as a provider: a request to a prompt, a job's deltas to chunks.
+
+Knows marks, usage and timings. The batch belongs to the scheduler, the model to the runtime.
+"""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections.abc import AsyncGenerator, Callable, Hashable
+from typing import TYPE_CHECKING, Any
+
+from abstractcore.codecs.text_marks import TextMarks
+from abstractcore.engines.prompt import write_prompt
+from abstractcore.engines.runtime import Accepted, Delta
+from abstractcore.engines.sharing import Lease
+from abstractcore.errors import UnsupportedFeatureError
+from abstractcore.types import StreamChunk, Usage
+
+if TYPE_CHECKING:
+    from abstractcore.drivers.base import Deadline, Driver
+    from abstractcore.engines.runtime import Progress, Runtime
+    from abstractcore.engines.scheduler import Ticket
+    from abstractcore.types import FinishReason, GenerateRequest
+
+
+class EngineProvider:
+    """One model in this process. The weights are loaded at the first call, or by `load`.
+
+    *key* names what is shared: providers whose keys are equal use one model.
+    """
+
+    def __init__(
+        self, name: str, model: str, *, key: Callable[[], Hashable], make: Callable[[], Runtime], strict: bool
+    ) -> None:
+        self.name = name
+        self.model = model
+        self._strict = strict
+        self.lease = Lease(name, key, make)
+        self._on_collect = weakref.finalize(self, self.lease.close_later)
+        self._on_collect.atexit = False
+
+    async def load(self, driver: Driver, deadline: Deadline, progress: Progress | None = None) -> None:
+        """Load the model now; *progress* takes a line of text for each stage."""
+        scheduler = await driver.call(self.lease.scheduler)
+        await scheduler.load(driver, deadline, progress)
+
+    async def stream(
+        self, driver: Driver, request: GenerateRequest, deadline: Deadline
+    ) -> AsyncGenerator[StreamChunk]:
+        """Answer *request* once. Leaving the generator early ends the job at its next step."""
+        prompt, warnings = write_prompt(request)
+        ticket = self.lease.scheduler().submit(driver, prompt, self.lease)
+        answer = _Answer(request.model)
+        try:
+            accepted = await ticket.next(deadline)
+            assert isinstance(accepted, Accepted)
+            answer.accept(accepted, warnings)
+            if self._strict and answer.warnings:
+                raise UnsupportedFeatureError(f"{self.name}: {'; '.join(answer.warnings)}")
+            marks = TextMarks(
+                think=True, tools=bool(prompt.tools), opened=accepted.thinks, plain_json=prompt.schema is None
+            )
+            while not answer.is_over:
+                for chunk in marks.through(answer.take(await _delta(ticket, deadline))):
+                    yield chunk
+        finally:
+            ticket.leave()
+
+    def close(self) -> None:
+        """Give the share in the model back; the last one frees it. Running calls end with ClosedError."""
+        self._on_collect.detach()
+        self.lease.close()
+
+
+async def _delta(ticket: Ticket, deadline: Deadline) -> Delta:
+    event = await ticket.next(deadline)
+    assert isinstance(event, Delta)
+    return event
+
+
+class _Answer:
+    """What one job has given so far, counted and timed."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._began = time.perf_counter()
+        self._first: float | None = None
+        self._input = self._output = 0
+        self.warnings: tuple[str, ...] = ()
+        self.is_over = False
+
+    def accept(self, accepted: Accepted, warnings: tuple[str, ...]) -> None:
+        """Note what the prompt came to."""
+        self._input = accepted.input_tokens
+        self.warnings = (*warnings, *accepted.warnings)
+
+    def take(self, delta: Delta) -> list[StreamChunk]:
+        """Give a delta's chunks; the last one's are followed by `done`."""
+        if self._first is None:
+            self._first = time.perf_counter()
+        self._output += delta.tokens
+        chunks = [StreamChunk("generating", delta.text)] if delta.text else []
+        if delta.finish_reason is not None:
+            self.is_over = True
+            chunks.append(self._done(delta.finish_reason))
+        return chunks
+
+    def _done(self, reason: FinishReason) -> StreamChunk:
+        usage = Usage(self._input, self._output, self._input + self._output)
+        metadata: dict[str, Any] = {"model": self._model, "warnings": self.warnings}
+        metadata["raw"] = {"finish_reason": reason, "timings": self._timings()}
+        return StreamChunk("done", usage=usage, finish_reason=reason, metadata=metadata)
+
+    def _timings(self) -> dict[str, float]:
+        """Give seconds, and the pace of the tokens after the first."""
+        now = time.perf_counter()
+        first = now if self._first is None else self._first
+        timings = {"total": now - self._began, "time_to_first_token": first - self._began}
+        if self._output > 1 and now > first:
+            timings["tokens_per_second"] = (self._output - 1) / (now - first)
+        return timings

@@ -1,0 +1,108 @@
+"""What a runtime is to the scheduler: something that loads a model and steps a batch of jobs.
+
+Knows tokens, text and jobs. Knows no thread, no mailbox and no provider.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from abstractcore.errors import AbstractCoreError
+from abstractcore.types import FinishReason
+
+Progress = Callable[[str], None]
+"""Takes one line of text for each stage of a load."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What one job asks, as plain JSON-ready data.
+
+    *messages* and *tools* are as chat templates read them, *template* holds what else the chat
+    template is told, *sampling* holds what was given of our sampling parameters, *schema* is a JSON
+    Schema as text, and *extra* holds the runtime's own parameters.
+    """
+
+    messages: Sequence[Mapping[str, Any]]
+    tools: Sequence[Mapping[str, Any]] = ()
+    template: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    sampling: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    max_output_tokens: int | None = None
+    stop: Sequence[str] = ()
+    schema: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The runtime's first word on a job: its prompt has been read and its prefill begins.
+
+    *thinks* says that the chat template has opened a think block, *warnings* what of the prompt this
+    model cannot take.
+    """
+
+    job: int
+    input_tokens: int
+    thinks: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What one step added to a job. One with a *finish_reason* is the job's last."""
+
+    job: int
+    text: str = ""
+    tokens: int = 0
+    finish_reason: FinishReason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The end of one job alone; its neighbours go on."""
+
+    job: int
+    error: AbstractCoreError
+
+
+Event = Accepted | Delta | Failed
+
+
+class Runtime(Protocol):
+    """One model, loaded once and owned by one thread, which calls everything but `interrupt`."""
+
+    max_batch: int
+    """How many jobs it takes at a time."""
+
+    def load(self, progress: Progress) -> None:
+        """Load the model. Raises ModelLoadError, naming the path."""
+        ...
+
+    def add(self, job: int, prompt: Prompt) -> None:
+        """Take a job; its prefill begins with the next step."""
+        ...
+
+    def remove(self, job: int) -> None:
+        """Forget a job; the next step does nothing more for it."""
+        ...
+
+    def step(self) -> Sequence[Event]:
+        """Advance each job by one step, and tell what that gave.
+
+        A job that fails alone is a `Failed`; what is raised is the end of the whole runtime.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free the model. It is not used again."""
+        ...
+
+    def interrupt(self) -> None:
+        """From any thread: end a load or step that is under way, if that is possible; it may raise there."""
+        ...
+
+    def forget(self) -> None:
+        """In a forked child: let go of what belongs to the parent, and leave the parent's model alone."""
+        ...
