@@ -26,7 +26,8 @@ class Options(Sampling, total=False):
     *read_timeout* (120 s of silence once an answer has begun).
 
     For a model in this process: *deterministic* (the same greedy text alone and in a batch,
-    slower), *device*, *cache_gb* (the most memory that the KV cache takes), *max_batch*.
+    slower), *device*, *cache_gb* (the most memory that the KV cache takes), *max_batch* (calls
+    that are answered at a time), *threads* (of the CPU; all of them unless set).
 
     Sampling parameters are the defaults of every call.
     """
@@ -41,6 +42,7 @@ class Options(Sampling, total=False):
     device: str
     cache_gb: int
     max_batch: int
+    threads: int | None
 
 
 _REMOTE = ("base_url", "api_key", "headers", "max_connections", "connect_timeout", "read_timeout")

@@ -12,10 +12,19 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 from abstractcore.drivers.base import Deadline
 from abstractcore.drivers.blocking import BLOCKING, run
 from abstractcore.errors import ClosedError
-from abstractcore.generation.ask import Ask, Sampling, make_ask, with_messages, write_messages
+from abstractcore.generation.ask import (
+    DEFAULT_TIMEOUT,
+    Ask,
+    Sampling,
+    make_ask,
+    with_messages,
+    write_messages,
+)
 from abstractcore.generation.call import Call
 from abstractcore.generation.call import chunks as answer_chunks
 from abstractcore.generation.collect import Collector
+from abstractcore.generation.messages import check_timeout
+from abstractcore.providers.base import Loads
 from abstractcore.streams import AsyncStream, Stream, StreamCore, wanted_phases
 from abstractcore.types import GenerateRequest, GenerateResponse, StreamChunk
 
@@ -295,9 +304,12 @@ class LLM(Generates):
         """The model's id."""
         return self._provider.model
 
-    def _ask(self, arguments: dict[str, Any]) -> Ask:
+    def _check_open(self) -> None:
         if self._closed:
             raise ClosedError(f"{self.provider}: this LLM is closed")
+
+    def _ask(self, arguments: dict[str, Any]) -> Ask:
+        self._check_open()
         return make_ask(self.model, self._defaults, **arguments)
 
     def _collector(self) -> Collector:
@@ -314,6 +326,29 @@ class LLM(Generates):
     def answer(self, call: Call, request: GenerateRequest) -> AsyncGenerator[StreamChunk]:
         """Answer a whole request, for the rooms above that keep a history of their own."""
         return answer_chunks(call, self._provider, request, self._retry)
+
+    async def _load(
+        self, driver: Driver, progress: Callable[[str], None] | None, timeout: float | None
+    ) -> None:
+        seconds = check_timeout(timeout) or self._defaults.get("timeout") or DEFAULT_TIMEOUT
+        self._check_open()
+        if isinstance(self._provider, Loads):
+            await self._provider.load(driver, Deadline.after(seconds), progress)
+
+    def load(self, progress: Callable[[str], None] | None = None, *, timeout: float | None = None) -> None:
+        """Load the local model now, and not with the first call; a remote provider has nothing to load.
+
+        *progress* is called with a line of text for each stage. Raises ModelLoadError.
+        """
+        run(self._load(BLOCKING, progress, timeout))
+
+    async def aload(
+        self, progress: Callable[[str], None] | None = None, *, timeout: float | None = None
+    ) -> None:
+        """Load the local model without stopping the event loop; otherwise as `load`."""
+        from abstractcore.drivers.eventloop import ASYNC
+
+        await self._load(ASYNC, progress, timeout)
 
     def close(self) -> None:
         """Release connections, or the local model. Using the object afterwards raises ClosedError."""

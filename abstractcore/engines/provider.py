@@ -14,7 +14,7 @@ from abstractcore.codecs.text_marks import TextMarks
 from abstractcore.engines.prompt import write_prompt
 from abstractcore.engines.runtime import Accepted, Delta
 from abstractcore.engines.sharing import Lease
-from abstractcore.errors import UnsupportedFeatureError
+from abstractcore.errors import AbstractCoreError, UnsupportedFeatureError
 from abstractcore.types import StreamChunk, Usage
 
 if TYPE_CHECKING:
@@ -42,8 +42,11 @@ class EngineProvider:
 
     async def load(self, driver: Driver, deadline: Deadline, progress: Progress | None = None) -> None:
         """Load the model now; *progress* takes a line of text for each stage."""
-        scheduler = await driver.call(self.lease.scheduler)
-        await scheduler.load(driver, deadline, progress)
+        try:
+            await self.lease.scheduler().load(driver, deadline, progress)
+        except AbstractCoreError as failure:
+            failure.provider, failure.model = self.name, self.model
+            raise
 
     async def stream(
         self, driver: Driver, request: GenerateRequest, deadline: Deadline

@@ -91,7 +91,8 @@ def _is_last(event: Event) -> bool:
 class Scheduler:
     """Runs the jobs of every caller as one batch.
 
-    The thread starts now, and the runtime loads with the first job. *make* gives a fresh runtime; it is called again after one has died.
+    The thread starts now, and the runtime loads with the first job. *make* gives a fresh runtime;
+    it is called again after one has died.
     """
 
     def __init__(self, name: str, make: Callable[[], Runtime], *, max_waiting: int = MAX_WAITING) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import AsyncGenerator, Callable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from abstractcore.drivers.base import Deadline, Driver
@@ -24,4 +24,15 @@ class Provider(Protocol):
 
     def close(self) -> None:
         """Release everything; calling it again does nothing."""
+        ...
+
+
+@runtime_checkable
+class Loads(Protocol):
+    """A provider whose model has to be loaded before it answers."""
+
+    async def load(
+        self, driver: Driver, deadline: Deadline, progress: Callable[[str], None] | None = None
+    ) -> None:
+        """Load the model, unless it is loaded; *progress* takes a line of text for each stage."""
         ...
