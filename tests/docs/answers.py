@@ -25,7 +25,9 @@ def answer(request: Recorded) -> Reply:
     if schema := (asked.get("response_format") or {}).get("json_schema"):
         return openai_chat.text(compact_json(example_of(schema["schema"], schema["schema"])))
     if last.content == SLOW:
-        return openai_chat.text("word " * 200, piece=5, between=[Pause(0.05)]).after(Pause(0.05 if asked.get("stream") else 10))
+        return openai_chat.text("word " * 200, piece=5, between=[Pause(0.05)]).after(
+            Pause(0.05 if asked.get("stream") else 10)
+        )
     if "name" in str(last.content) and "Alice" in compact_json(asked.messages):
         return openai_chat.text("Your name is Alice.")
     return openai_chat.text(TEXT)

@@ -18,7 +18,7 @@ _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: *first_line* (from 1) is the first line of its text; *skipped* says why it is not run."""
+    """A fenced block: *first_line* (from 1) is where its text begins; *skipped* says why it is not run."""
 
     language: str
     text: str
@@ -42,7 +42,10 @@ def blocks(page: Path) -> Iterator[Block]:
             continue
         mark = _MARK.match(_line_before(lines, start))
         yield Block(
-            lines[start][3:].strip(), "\n".join(lines[start + 1 : number]), start + 2, mark[1] if mark else None
+            lines[start][3:].strip(),
+            "\n".join(lines[start + 1 : number]),
+            start + 2,
+            mark[1] if mark else None,
         )
         start = None
     assert start is None, f"{name_of(page)}:{start}: this block has no end"
@@ -52,10 +55,15 @@ def _line_before(lines: list[str], number: int) -> str:
     return next((line.strip() for line in reversed(lines[:number]) if line.strip()), "")
 
 
-def script(page: Path) -> str:
-    """The Python of a page as one program, each line where it stands on the page."""
+def script(page: Path, *, without: re.Pattern[str] | None = None) -> str:
+    """The Python of a page as one program, each line where it stands on the page.
+
+    A block in which *without* is found is left out.
+    """
     lines: list[str] = []
     for block in blocks(page):
+        if without is not None and without.search(block.text):
+            continue
         if block.language == "python" and block.skipped is None:
             lines += [""] * (block.first_line - 1 - len(lines)) + block.text.split("\n")
     return "\n".join(lines) + "\n"

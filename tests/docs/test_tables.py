@@ -8,7 +8,15 @@ from dataclasses import fields
 from pathlib import Path
 
 import abstractcore
-from abstractcore import LLM, AbstractCoreError, BasicSession, GenerateResponse, StreamChunk, create_llm, errors
+from abstractcore import (
+    LLM,
+    AbstractCoreError,
+    BasicSession,
+    GenerateResponse,
+    StreamChunk,
+    create_llm,
+    errors,
+)
 from abstractcore.codecs.openai_chat import OpenAIChat
 from abstractcore.engines.catalog import ENGINE_OPTIONS
 from abstractcore.factory import Options
@@ -26,7 +34,11 @@ def first_cells(page: Path) -> set[str]:
 
 
 def test_the_readme_lists_every_provider_with_its_variables_and_url() -> None:
-    table = {row[0].strip("`"): tuple(tuple(_CODE.findall(cell)) for cell in row[1:]) for row in rows(README) if len(row) == 4}
+    table = {
+        row[0].strip("`"): tuple(tuple(_CODE.findall(cell)) for cell in row[1:])
+        for row in rows(README)
+        if len(row) == 4
+    }
 
     expected = {
         name: ((row.key,) if row.key else (), row.url_variables, (row.url,) if row.url else ())
@@ -58,7 +70,10 @@ def test_the_reference_has_a_line_for_every_field_and_method() -> None:
     named = first_cells(DOCS / "reference.md")
     values = {field.name for kind in (GenerateResponse, StreamChunk) for field in fields(kind)}
     methods = {
-        name for kind in (LLM, BasicSession) for name in dir(kind) if not name.startswith("_") and name != "answer"
+        name
+        for kind in (LLM, BasicSession)
+        for name in dir(kind)
+        if not name.startswith("_") and name != "answer"
     }
 
     assert (values | methods) - named == set()
@@ -66,7 +81,9 @@ def test_the_reference_has_a_line_for_every_field_and_method() -> None:
 
 def test_the_page_on_errors_has_a_line_for_every_error() -> None:
     kinds = {
-        name for name, kind in vars(errors).items() if inspect.isclass(kind) and issubclass(kind, AbstractCoreError)
+        name
+        for name, kind in vars(errors).items()
+        if inspect.isclass(kind) and issubclass(kind, AbstractCoreError)
     }
 
     assert kinds - {"AbstractCoreError"} == first_cells(DOCS / "errors.md")

@@ -1,0 +1,62 @@
+"""Every example runs as its docstring says, against the fake server or the tiny model."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.docs.answers import TEXT
+from tests.docs.conftest import TINY_MODEL, Run, no_engine
+from tests.docs.pages import EXAMPLES, ROOT
+from tests.fakes.server import FakeServer
+
+FOLDER = ROOT / "examples"
+OPENAI = ("openai", "gpt-5-mini")
+#: The arguments of each example, and a piece of what it prints.
+REMOTE: dict[str, tuple[tuple[str, ...], str]] = {
+    "gather_many.py": ((*OPENAI, "300"), "300 answers"),
+    "timeout_and_cancel.py": (OPENAI, "cancel: had 'word"),
+    "session_save_load.py": ((*OPENAI, "talk.json", "My name is Alice."), "(2 messages in talk.json)"),
+    "structured_output.py": (OPENAI, "wants a refund"),
+    "tools_passthrough.py": (OPENAI, "get_weather({'city': 'Paris'})"),
+    "images.py": ((*OPENAI, "photo.png"), TEXT),
+    "switch_provider.py": ((*OPENAI, "ollama", "qwen3:4b-instruct"), "ollama: Your name is Alice."),
+    "sse_server.py": ((), '"done": true'),
+}
+LOCAL: dict[str, tuple[tuple[str, ...], str]] = {
+    "quickstart.py": ((), "tokens/s]"),
+    "local_batch.py": ((str(TINY_MODEL),), "together"),
+}
+
+
+def test_every_example_is_run_here() -> None:
+    assert {path.name for path in EXAMPLES} == {*REMOTE, *LOCAL}
+
+
+@pytest.mark.parametrize("name", REMOTE)
+def test_an_example_runs(name: str, run_python: Run) -> None:
+    arguments, piece = REMOTE[name]
+
+    assert piece in run_python(FOLDER / name, *arguments)
+
+
+@pytest.mark.parametrize("name", LOCAL)
+def test_a_local_example_runs(name: str, run_python: Run) -> None:
+    if reason := no_engine():
+        pytest.skip(reason)
+    arguments, piece = LOCAL[name]
+
+    assert piece in run_python(FOLDER / name, *arguments)
+
+
+def test_a_saved_conversation_goes_on(run_python: Run) -> None:
+    arguments = (FOLDER / "session_save_load.py", *OPENAI, "talk.json")
+    run_python(*arguments, "My name is Alice.")
+
+    assert "Your name is Alice." in run_python(*arguments, "What is my name?")
+
+
+def test_many_are_asked_at_once_but_not_all(run_python: Run, docs_server: FakeServer) -> None:
+    run_python(FOLDER / "gather_many.py", *OPENAI, "300")
+
+    assert len(docs_server.requests) == 300
+    assert 2 < docs_server.connections <= 100
