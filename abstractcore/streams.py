@@ -6,16 +6,18 @@ collection) closes the core generator, and with it the HTTP response or the loca
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Generator, Iterable, Iterator
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from abstractcore.drivers.blocking import iterate, run
-from abstractcore.errors import ConfigurationError
+from abstractcore.errors import ClosedError, ConfigurationError
 from abstractcore.types import PHASES, GenerateResponse, StreamChunk
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from abstractcore.generation.collect import Collector
@@ -39,7 +41,8 @@ def wanted_phases(include: str | Iterable[str] | None) -> frozenset[str]:
 class StreamCore:
     """What both streams do: open, and give the chunks of the wanted phases once.
 
-    The source itself keeps every chunk in the *collector*.
+    The source itself keeps every chunk in the *collector*. The iterators hold this object and
+    not the stream, so that no circle of references delays the end of an abandoned one.
     """
 
     def __init__(
@@ -52,50 +55,75 @@ class StreamCore:
         self._collector = collector
         self._wanted = wanted
         self._first: StreamChunk | None = None
-        self.is_open = False
-        self.is_taken = False
+        self._is_opening = False
+        self._is_open = False
+        self._is_taken = False
+        self._is_closed = False
+        self._is_over = False
 
     async def open(self) -> None:
         """Send the request and wait for the first chunk, so that its errors are raised here."""
-        if self.is_open:
+        if self._is_open:
             return
-        self.is_open = True
+        if self._is_over:
+            raise ClosedError("this stream is closed: it failed, or was closed before it was opened")
+        if self._is_opening:
+            raise ConfigurationError("another task is opening this stream")
+        self._is_opening = True
         try:
             self._first = await anext(self._source)
         except BaseException:
-            await self.close()
+            self._is_over = True
             raise
+        self._is_open = True
 
     async def chunks(self) -> AsyncGenerator[StreamChunk]:
         """Give the chunks of the wanted phases. The source is closed at the end, however it comes."""
         await self.open()
-        if self._first is None:
-            return
+        self.check_open()
         wanted = self._wanted
-        chunk, self._first = self._first, None
-        async with aclosing(self._source) as source:
-            if chunk.phase in wanted:
-                yield chunk
-            async for chunk in source:
-                if chunk.phase in wanted:
-                    yield chunk
+        first, self._first = self._first, None
+        try:
+            async with aclosing(self._source) as source:
+                if first is not None and first.phase in wanted:
+                    yield first
+                async for chunk in source:
+                    if chunk.phase in wanted:
+                        yield chunk
+        finally:
+            self._is_over = True
 
-    def take(self) -> None:
-        """Note that iteration begins; it can only begin once."""
-        if self.is_taken:
+    def take(self) -> AsyncGenerator[StreamChunk]:
+        """Give the chunks to iterate; this can be done once."""
+        self.check_open()
+        if self._is_taken:
             raise ConfigurationError("this stream has been iterated already; its text is in stream.partial")
-        self.is_taken = True
+        self._is_taken = True
+        return self.chunks()
+
+    def check_open(self) -> None:
+        """Raise ClosedError for a stream that was closed before its end."""
+        if self._is_closed and not self._collector.is_whole:
+            raise ClosedError("this stream is closed; what arrived is in stream.partial")
 
     async def close(self) -> None:
         """Stop the source; calling it again does nothing."""
-        self.is_taken = True
+        if getattr(self._source, "ag_running", False):
+            raise ConfigurationError(
+                "this stream is being read elsewhere: cancel the reader, or close the LLM"
+            )
+        self._is_closed = self._is_taken = self._is_over = True
         self._first = None
         await self._source.aclose()
 
-    @property
-    def is_left_open(self) -> bool:
-        """Whether a request was sent and nobody has begun to read its answer."""
-        return self.is_open and not self.is_taken
+    def warn_unless_over(self) -> None:
+        """Warn of a stream that is forgotten before its end; its source closes as it is forgotten."""
+        if self._is_open and not self._is_over and not sys.is_finalizing():
+            self._is_over = True
+            warnings.warn("a stream was neither read to its end nor closed", ResourceWarning, stacklevel=3)
+
+    def __del__(self) -> None:
+        self.warn_unless_over()
 
     def partial(self) -> GenerateResponse:
         """Give what has arrived so far."""
@@ -104,7 +132,9 @@ class StreamCore:
     def whole(self) -> GenerateResponse:
         """Give the whole response, once the stream has ended."""
         if not self._collector.is_whole:
-            raise ConfigurationError("the stream has not ended: its response is not whole; see stream.partial")
+            raise ConfigurationError(
+                "the stream has not ended: its response is not whole; see stream.partial"
+            )
         return self._collector.response()
 
 
@@ -117,23 +147,22 @@ class Stream(Iterator[StreamChunk]):
 
     def __init__(self, core: StreamCore) -> None:
         self._core = core
-        self._iterator: Generator[StreamChunk] | None = None
+        self._stepped: Generator[StreamChunk] | None = None
+        self._is_looped = False
         run(core.open())
 
     def __iter__(self) -> Iterator[StreamChunk]:
-        if self._iterator is not None:
-            return self._iterator
-        self._core.take()
-        return self._chunks()
-
-    def _chunks(self) -> Generator[StreamChunk]:
-        yield from iterate(self._core.chunks())
+        if self._stepped is None or self._is_looped:
+            return _iterate(self._core.take())
+        self._core.check_open()
+        self._is_looped = True
+        return _go_on(self._stepped)
 
     def __next__(self) -> StreamChunk:
-        if self._iterator is None:
-            self._core.take()
-            self._iterator = self._chunks()
-        return next(self._iterator)
+        self._core.check_open()
+        if self._stepped is None:
+            self._stepped = _iterate(self._core.take())
+        return next(self._stepped)
 
     @property
     def response(self) -> GenerateResponse:
@@ -147,8 +176,6 @@ class Stream(Iterator[StreamChunk]):
 
     def close(self) -> None:
         """Stop: the connection or the local job ends at once. Calling it again does nothing."""
-        if self._iterator is not None:
-            self._iterator.close()
         run(self._core.close())
 
     def __enter__(self) -> Stream:
@@ -160,10 +187,16 @@ class Stream(Iterator[StreamChunk]):
         self.close()
 
     def __del__(self) -> None:
-        core = getattr(self, "_core", None)
-        if core is not None and core.is_left_open:
-            warnings.warn("a stream was neither read nor closed", ResourceWarning, source=self, stacklevel=2)
-            run(core.close())
+        if getattr(self, "_stepped", None) is not None and not self._is_looped:
+            self._core.warn_unless_over()
+
+
+def _iterate(chunks: AsyncGenerator[StreamChunk]) -> Generator[StreamChunk]:
+    return cast("Generator[StreamChunk]", iterate(chunks))
+
+
+def _go_on(stepped: Generator[StreamChunk]) -> Iterator[StreamChunk]:
+    yield from stepped
 
 
 class AsyncStream(Coroutine[Any, Any, "AsyncStream"], AsyncIterator[StreamChunk]):
@@ -177,44 +210,54 @@ class AsyncStream(Coroutine[Any, Any, "AsyncStream"], AsyncIterator[StreamChunk]
     def __init__(self, core: StreamCore) -> None:
         self._core = core
         self._opening: Coroutine[Any, Any, AsyncStream] | None = None
-        self._iterator: AsyncGenerator[StreamChunk] | None = None
+        self._stepped: AsyncGenerator[StreamChunk] | None = None
+        self._is_looped = False
 
     async def _open(self) -> AsyncStream:
         await self._core.open()
         return self
-
-    def _coroutine(self) -> Coroutine[Any, Any, AsyncStream]:
-        if self._opening is None:
-            self._opening = self._open()
-        return self._opening
 
     def __await__(self) -> Generator[Any, Any, AsyncStream]:
         return self._open().__await__()
 
     def send(self, value: Any) -> Any:
         """Go on with opening the stream, as event loops do with a coroutine."""
-        return self._coroutine().send(value)
+        return self._advance(self._coroutine().send, value)
 
     def throw(self, *failure: Any) -> Any:
         """Raise inside the opening, as event loops do to cancel a coroutine."""
-        return self._coroutine().throw(*failure)
+        return self._advance(self._coroutine().throw, *failure)
 
     def close(self) -> None:
         """End the opening, as event loops do with a coroutine; `aclose` closes the stream."""
         if self._opening is not None:
             self._opening.close()
+            self._opening = None
+
+    def _coroutine(self) -> Coroutine[Any, Any, AsyncStream]:
+        if self._opening is None:
+            self._opening = self._open()
+        return self._opening
+
+    def _advance(self, step: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return step(*arguments)
+        except BaseException:  # it has ended, well or not; whoever awaits the stream again gets another
+            self._opening = None
+            raise
 
     def __aiter__(self) -> AsyncIterator[StreamChunk]:
-        if self._iterator is not None:
-            return self._iterator
-        self._core.take()
-        return self._core.chunks()
+        if self._stepped is None or self._is_looped:
+            return self._core.take()
+        self._core.check_open()
+        self._is_looped = True
+        return _ago_on(self._stepped)
 
     async def __anext__(self) -> StreamChunk:
-        if self._iterator is None:
-            self._core.take()
-            self._iterator = self._core.chunks()
-        return await anext(self._iterator)
+        self._core.check_open()
+        if self._stepped is None:
+            self._stepped = self._core.take()
+        return await anext(self._stepped)
 
     @property
     def response(self) -> GenerateResponse:
@@ -228,8 +271,6 @@ class AsyncStream(Coroutine[Any, Any, "AsyncStream"], AsyncIterator[StreamChunk]
 
     async def aclose(self) -> None:
         """Stop: the connection or the local job ends at once. Calling it again does nothing."""
-        if self._iterator is not None:
-            await self._iterator.aclose()
         await self._core.close()
 
     async def __aenter__(self) -> AsyncStream:
@@ -241,7 +282,12 @@ class AsyncStream(Coroutine[Any, Any, "AsyncStream"], AsyncIterator[StreamChunk]
         await self.aclose()
 
     def __del__(self) -> None:
-        core = getattr(self, "_core", None)
-        if core is not None and core.is_left_open:
-            # The source was started in the loop, which closes it: see asyncio's generator hooks.
-            warnings.warn("a stream was neither read nor closed", ResourceWarning, source=self, stacklevel=2)
+        # The source was started in the loop, which closes it: see asyncio's generator hooks.
+        if getattr(self, "_stepped", None) is not None and not self._is_looped:
+            self._core.warn_unless_over()
+
+
+async def _ago_on(stepped: AsyncGenerator[StreamChunk]) -> AsyncGenerator[StreamChunk]:
+    async with aclosing(stepped):
+        async for chunk in stepped:
+            yield chunk
