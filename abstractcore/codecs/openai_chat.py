@@ -79,6 +79,8 @@ class OpenAIChat:
         body.update(self._sampling(request, lacking))
         if request.schema is not None:
             body.update(self._schema(request.schema, lacking))
+            if self.schema_mode != "json_schema":
+                _tell(messages, request.schema)
         if request.thinking is not None:
             body.update(self._thinking(request.thinking, lacking))
         body.update(request.extra)
@@ -202,6 +204,19 @@ def _tool_choice(choice: str) -> str | dict[str, Any]:
     if choice in ("auto", "none", "required"):
         return choice
     return {"type": "function", "function": {"name": choice}}
+
+
+def _tell(messages: list[dict[str, Any]], schema: OutputSchema) -> None:
+    """Show the model the schema that the wire cannot carry; JSON mode asks for the word in the prompt.
+
+    https://api-docs.deepseek.com/guides/json_mode
+    """
+    words = f"Answer with JSON alone that follows this JSON Schema:\n{json.dumps(dict(schema.schema))}"
+    first = messages[0] if messages else {}
+    if first.get("role") == "system" and isinstance(first["content"], str):
+        messages[0] = {**first, "content": f"{first['content']}\n\n{words}"}
+    else:
+        messages.insert(0, {"role": "system", "content": words})
 
 
 def _schema_name(name: str) -> str:

@@ -19,7 +19,7 @@ def body_of(codec: OpenAIChat | None = None, messages: list[Message] = HI, **fie
     json.dumps(body, allow_nan=False).encode()
     assert body.pop("model") == "m"
     if messages is HI:
-        assert body.pop("messages") == [{"role": "user", "content": "hi"}]
+        assert body.pop("messages")[-1:] == [{"role": "user", "content": "hi"}]
     return body
 
 
