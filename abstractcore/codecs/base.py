@@ -12,12 +12,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class WireRequest:
-    """An encoded request: *path* below the base URL, the JSON *body*, and what had to be left out."""
+    """An encoded request: *path* below the base URL, the JSON *body*, and what had to be left out.
+
+    *stream* says whether the answer comes as a stream, None: as the caller asked. A wire may have
+    to stream what the caller wants whole.
+    """
 
     path: str
     body: Mapping[str, Any]
     warnings: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    stream: bool | None = None
 
 
 class StreamDecoder(Protocol):
