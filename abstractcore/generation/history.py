@@ -51,21 +51,21 @@ def sendable(system_prompt: str | None, messages: Sequence[Mapping[str, Any]]) -
 
 
 def _paired(messages: list[Message]) -> list[Message]:
-    answered = {message.get("tool_call_id") for message in messages if message["role"] == "tool"}
-    asked: set[str] = set()
+    """Keep a tool call with the result that stands right after it, and neither without the other."""
     kept: list[Message] = []
-    for message in messages:
-        if message["role"] == "tool" and message.get("tool_call_id") not in asked:
+    results: dict[str | None, Message] = {}
+    for message in reversed(messages):
+        if message["role"] == "tool":
+            results = {message.get("tool_call_id"): message} | results
             continue
-        if calls := message.get("tool_calls"):
-            left = [call for call in calls if call["id"] in answered]
-            asked.update(call["id"] for call in left)
-            if len(left) < len(calls):
-                message = _with_calls(message, left)
-                if message is None:
-                    continue
-        kept.append(message)
-    return kept
+        calls = message.get("tool_calls", [])
+        answered = [call for call in calls if call["id"] in results]
+        ids = [call["id"] for call in answered]
+        kept += [result for name, result in reversed(results.items()) if name in ids]
+        whole = message if len(answered) == len(calls) else _with_calls(message, answered)
+        kept += [] if whole is None else [whole]
+        results = {}
+    return kept[::-1]
 
 
 def _with_calls(message: Message, calls: list[Any]) -> Message | None:

@@ -58,7 +58,9 @@ MODELS: dict[str, tuple[Any, str, Any]] = {
 
 @pytest.mark.parametrize("kind", ["llm", "session"])
 @pytest.mark.parametrize("name", list(MODELS))
-def test_b1_response_model_gives_the_validated_value(surface: Surface, server: FakeServer, kind: str, name: str):
+def test_b1_response_model_gives_the_validated_value(
+    surface: Surface, server: FakeServer, kind: str, name: str
+):
     model, words, value = MODELS[name]
     server.replies(text(words))
     asked = server.llm() if kind == "llm" else BasicSession(server.llm())

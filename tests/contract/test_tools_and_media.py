@@ -45,7 +45,11 @@ FORMS: dict[str, Any] = {
     "named async function": tool(name="get_weather")(get_weather_async),
     "flat dict": FLAT,
     "OpenAI's dict": {"type": "function", "function": FLAT},
-    "Anthropic's dict": {"name": "get_weather", "description": FLAT["description"], "input_schema": PARAMETERS},
+    "Anthropic's dict": {
+        "name": "get_weather",
+        "description": FLAT["description"],
+        "input_schema": PARAMETERS,
+    },
 }
 
 

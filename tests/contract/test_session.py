@@ -1,0 +1,411 @@
+"""CONTRACT C1 to C4: a session's turns and its history."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import threading
+from typing import Any
+
+import pytest
+
+from abstractcore import (
+    AuthenticationError,
+    BasicSession,
+    ConfigurationError,
+    IncompleteStreamError,
+    RequestTimeoutError,
+    SessionError,
+)
+from tests.fakes import faults
+from tests.fakes.openai_chat import call, error, text, text_chunks
+from tests.fakes.replies import Hang, Reply, WaitFor, sse
+from tests.fakes.requests import Recorded
+from tests.fakes.server import FakeServer
+from tests.fakes.surfaces import Surface, WholeOrStream
+
+
+def spoken(session: BasicSession) -> list[tuple[str, Any]]:
+    return [(message["role"], message["content"]) for message in session.messages]
+
+
+def sent(request: Recorded) -> list[tuple[str, Any]]:
+    return [(message.role, message.content) for message in request.messages]
+
+
+def hangs_after(words: str) -> Reply:
+    return sse([*text_chunks(words, finish_reason=None, usage=False), Hang()])
+
+
+# ---- C1 --------------------------------------------------------------------------------------
+
+
+def test_c1_the_arguments_have_their_names_and_defaults():
+    names = inspect.signature(BasicSession.__init__).parameters
+    wanted = ["provider", "system_prompt", "tools", "temperature", "seed", "auto_compact"]
+
+    assert list(names)[1:7] == wanted
+    assert [names[name].default for name in wanted] == [None, None, None, None, None, False]
+
+
+def test_c1_settings_of_the_session_reach_every_request(surface: Surface, server: FakeServer):
+    server.replies(text("Hi."))
+    session = BasicSession(server.llm(), "Be brief.", temperature=0.5, seed=7)
+
+    surface.generate(session, "hello")
+    surface.generate(session, "again", temperature=0, system_prompt="Be long.")
+
+    first, second = (request.json for request in server.requests)
+    assert (first.temperature, first.seed, first.messages[0].content) == (0.5, 7, "Be brief.")
+    assert (second.temperature, second.seed, second.messages[0].content) == (0, 7, "Be long.")
+    assert session.system_prompt == "Be brief."
+
+
+def test_c1_a_turn_is_recorded_whole_or_streamed(
+    surface: Surface, server: FakeServer, whole_or_stream: WholeOrStream
+):
+    server.replies(text("Hello, Alice."), text("Alice."))
+    session = BasicSession(server.llm(), "You are kind.")
+
+    whole_or_stream.ask(surface, session, "I am Alice.")
+    answer = whole_or_stream.ask(surface, session, "Who am I?")
+
+    assert answer.content == "Alice."
+    turns = [("user", "I am Alice."), ("assistant", "Hello, Alice."), ("user", "Who am I?")]
+    assert spoken(session) == [*turns, ("assistant", "Alice.")]
+    assert sent(server.requests[1]) == [("system", "You are kind."), *turns]
+    assert (session.usage.input_tokens, session.usage.output_tokens) == (10, 14)
+
+
+def test_c1_a_stream_records_the_reply_when_it_ends(surface: Surface, server: FakeServer):
+    server.replies(text("one two three", piece=4))
+    session = BasicSession(server.llm())
+
+    with surface.open_stream(session, "count", include="generating") as stream:
+        stream.next()
+        assert session.messages == []
+        stream.rest()
+        assert spoken(session) == [("user", "count"), ("assistant", "one two three")]
+
+
+def test_c1_include_drops_chunks_and_no_history(surface: Surface, server: FakeServer):
+    server.replies(text("Yes.", reasoning="Hm."))
+    session = BasicSession(server.llm())
+
+    chunks = surface.stream(session, "so?", include=["thinking"])
+
+    assert {chunk.phase for chunk in chunks} == {"thinking"}
+    assert spoken(session)[1] == ("assistant", "Yes.")
+    assert session.messages[1].get("reasoning") == "Hm."
+
+
+def test_c1_without_a_provider_a_turn_is_refused(surface: Surface):
+    with pytest.raises(ConfigurationError, match="no provider"):
+        surface.generate(BasicSession(), "hello")
+
+
+def test_c1_unknown_arguments_are_answered_with_the_close_match(surface: Surface, server: FakeServer):
+    with pytest.raises(TypeError, match="'sytem_prompt'. Did you mean 'system_prompt'"):
+        BasicSession(server.llm(), sytem_prompt="x")
+    with pytest.raises(TypeError, match="'temprature'. Did you mean 'temperature'"):
+        surface.generate(BasicSession(server.llm()), "hello", temprature=1)
+
+
+def test_c1_a_provider_by_name_is_refused_with_the_way_to_make_one():
+    with pytest.raises(ConfigurationError, match="create_llm"):
+        BasicSession("openai")  # pyright: ignore[reportArgumentType]
+
+
+# ---- C2 --------------------------------------------------------------------------------------
+
+
+def test_c2_messages_are_plain_json_and_hold_no_wire_shape(
+    surface: Surface, server: FakeServer, whole_or_stream: WholeOrStream
+):
+    server.replies(call("get_weather", city="Paris"))
+    session = BasicSession(server.llm())
+
+    whole_or_stream.ask(surface, session, "Weather?")
+
+    assert json.loads(json.dumps(session.messages)) == session.messages
+    user, assistant = session.messages
+    assert set(user) == {"role", "content", "timestamp"}
+    assert assistant.get("tool_calls") == [
+        {"id": "call_0", "name": "get_weather", "arguments": {"city": "Paris"}}
+    ]
+    known = [
+        "role",
+        "content",
+        "tool_calls",
+        "tool_call_id",
+        "reasoning",
+        "name",
+        "timestamp",
+        "metadata",
+        "provider_data",
+    ]
+    assert set(assistant) <= set(known)
+
+
+def test_c2_messages_can_be_edited(surface: Surface, server: FakeServer):
+    server.replies(text("Hi."))
+    session = BasicSession(server.llm())
+    surface.generate(session, "hello")
+
+    session.messages[0]["content"] = "good day"
+    session.messages.append({"role": "user", "content": "extra"})
+    del session.messages[1]
+    surface.generate(session, "again")
+
+    assert sent(server.requests[1]) == [("user", "good day"), ("user", "extra"), ("user", "again")]
+
+
+def test_c2_metadata_and_timestamps_stay_here(surface: Surface, server: FakeServer):
+    server.replies(text("Hi."))
+    session = BasicSession(server.llm())
+    session.add_message("user", "hello", source="phone")
+    session.add_message("assistant", "Hello.")
+
+    surface.generate(session, "again")
+
+    assert all(set(message) == {"role", "content"} for message in server.requests[0].messages)
+    assert session.messages[0].get("metadata") == {"source": "phone"}
+    assert all(message.get("timestamp") for message in session.messages)
+
+
+def test_c2_the_caller_s_messages_are_recorded_as_copies(surface: Surface, server: FakeServer):
+    server.replies(text("Hi."))
+    session = BasicSession(server.llm())
+    given = [{"role": "user", "content": "one"}]
+
+    surface.generate(session, "two", messages=given)
+    given[0]["content"] = "changed"
+
+    assert spoken(session) == [("user", "one"), ("user", "two"), ("assistant", "Hi.")]
+
+
+# ---- C3 --------------------------------------------------------------------------------------
+
+BROKEN: dict[str, Any] = {
+    "an error": (lambda: error(401), AuthenticationError),
+    "a timeout": (faults.hangs, RequestTimeoutError),
+    "a cut stream": (
+        lambda: sse(text_chunks("one", finish_reason=None), done=False, ending="close"),
+        IncompleteStreamError,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(BROKEN))
+def test_c3_after_a_failed_turn_the_history_is_as_it_was(
+    surface: Surface, server: FakeServer, whole_or_stream: WholeOrStream, name: str
+):
+    reply, kind = BROKEN[name]
+    if name == "a cut stream" and not whole_or_stream.streams:
+        pytest.skip("a whole answer is not a stream")
+    server.replies(text("Hi."), reply(), text("Still here."))
+    session = BasicSession(server.llm())
+    whole_or_stream.ask(surface, session, "hello")
+    before = (list(session.messages), session.usage)
+
+    with pytest.raises(kind) as raised:
+        whole_or_stream.ask(surface, session, "again", timeout=0.2)
+
+    assert (session.messages, session.usage) == before
+    assert raised.value.partial is not None
+    assert raised.value.partial.content == ("one" if name == "a cut stream" else "")
+    assert whole_or_stream.ask(surface, session, "once more").content == "Still here."
+    assert sent(server.requests[-1]) == [("user", "hello"), ("assistant", "Hi."), ("user", "once more")]
+
+
+def test_c3_a_stream_left_early_records_nothing(surface: Surface, server: FakeServer):
+    server.replies(hangs_after("one two"), text("Hi."))
+    session = BasicSession(server.llm())
+
+    _, stream = surface.take(session, 1, "count")
+    surface.wait_for(server, lambda server: server.disconnects == 1)
+
+    assert session.messages == []
+    assert stream.partial.content.startswith("one ")
+    assert surface.generate(session, "hello").content == "Hi."
+
+
+async def test_c3_a_cancelled_turn_records_nothing(server: FakeServer):
+    server.replies(faults.hangs(), text("Hi."))
+    session = BasicSession(server.llm())
+    task = asyncio.create_task(session.agenerate("hello"))
+    await server.until(lambda server: server.hanging == 1)
+
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert session.messages == []
+    await server.until(lambda server: server.disconnects == 1)
+    assert (await session.agenerate("again")).content == "Hi."
+    await server.llms[0].aclose()
+
+
+class _Watched(list[Any]):
+    """A list that counts how it is changed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.changes: list[str] = []
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.changes.append(type(key).__name__)
+        super().__setitem__(key, value)
+
+    def append(self, value: Any) -> None:
+        self.changes.append("append")
+        super().append(value)
+
+    def extend(self, values: Any) -> None:
+        self.changes.append("extend")
+        super().extend(values)
+
+
+def test_c3_the_list_is_changed_in_place_by_one_slice_assignment(
+    surface: Surface, server: FakeServer, whole_or_stream: WholeOrStream
+):
+    server.replies(text("Hi."))
+    session = BasicSession(server.llm())
+    session.messages = shared = _Watched()
+
+    whole_or_stream.ask(surface, session, "hello")
+
+    assert session.messages is shared
+    assert shared.changes == ["slice"]
+    assert len(shared) == 2
+
+
+# ---- C4 --------------------------------------------------------------------------------------
+
+
+def test_c4_turns_started_together_run_in_their_order(surface: Surface, server: FakeServer):
+    gate = threading.Event()
+    server.route = lambda request: text(f"re: {request.messages[-1].content}").after(WaitFor(gate))
+    session = BasicSession(server.llm())
+    running = []
+    for number in range(5):
+        running.append(surface.start(surface.later(session, f"turn {number}")))
+        _wait_until(lambda count=number: len(session._turns._waiting) == count and server.requests)
+    assert len(server.requests) == 1
+    gate.set()
+
+    assert [started.result(5).content for started in running] == [f"re: turn {n}" for n in range(5)]
+    assert [content for role, content in spoken(session) if role == "user"] == [f"turn {n}" for n in range(5)]
+    assert [len(request.messages) for request in server.requests] == [1, 3, 5, 7, 9]
+
+
+def _wait_until(holds: Any) -> None:
+    """Wait for what has no event of its own: that a turn stands in the queue."""
+    pause = threading.Event()
+    for _ in range(2000):
+        if holds():
+            return
+        pause.wait(0.001)
+    raise AssertionError("never")
+
+
+async def test_c4_gather_on_one_session_keeps_the_order(server: FakeServer):
+    server.route = lambda request: text(f"re: {request.messages[-1].content}")
+    session = BasicSession(server.llm())
+
+    answers = await asyncio.gather(*(session.agenerate(f"turn {number}") for number in range(6)))
+
+    assert [answer.content for answer in answers] == [f"re: turn {number}" for number in range(6)]
+    assert [role for role, _ in spoken(session)] == ["user", "assistant"] * 6
+    assert server.max_concurrent == 1
+    await server.llms[0].aclose()
+
+
+async def test_c4_threads_and_coroutines_share_one_order(server: FakeServer):
+    server.route = lambda request: text(f"re: {request.messages[-1].content}")
+    session = BasicSession(server.llm())
+
+    await asyncio.gather(
+        *(session.agenerate(f"task {number}") for number in range(4)),
+        *(asyncio.to_thread(session.generate, f"thread {number}") for number in range(4)),
+    )
+
+    assert server.max_concurrent == 1
+    turns = spoken(session)
+    assert len(turns) == 16
+    for (_, question), (_, answer) in zip(turns[::2], turns[1::2], strict=True):
+        assert answer == f"re: {question}"
+    await server.llms[0].aclose()
+
+
+def test_c4_different_sessions_never_wait_for_each_other(surface: Surface, server: FakeServer):
+    gate = threading.Event()
+    server.replies(text("Hi.").after(WaitFor(gate)))
+    llm = server.llm()
+
+    running = [surface.start(surface.later(BasicSession(llm), "hello")) for _ in range(5)]
+    server.wait_for(lambda server: server.in_flight == 5)
+    gate.set()
+
+    assert [started.result(5).content for started in running] == ["Hi."] * 5
+
+
+def test_c4_a_turn_beside_one_s_own_open_stream_is_an_error_and_no_deadlock(server: FakeServer):
+    server.replies(hangs_after("one two"), text("Hi."))
+    session = BasicSession(server.llm())
+
+    with session.generate("count", stream=True) as stream:
+        next(stream)
+        with pytest.raises(SessionError, match="in the middle of a turn"):
+            session.generate("hello")
+        with pytest.raises(SessionError):
+            session.generate("hello", stream=True)
+    assert session.generate("hello").content == "Hi."
+
+
+async def test_c4_a_turn_beside_one_s_own_open_async_stream_is_an_error(server: FakeServer):
+    server.replies(hangs_after("one two"), text("Hi."))
+    session = BasicSession(server.llm())
+
+    async with session.agenerate("count", stream=True) as stream:
+        await anext(stream)
+        with pytest.raises(SessionError, match="in the middle of a turn"):
+            await session.agenerate("hello")
+        with pytest.raises(SessionError):
+            session.generate("hello")
+    assert (await session.agenerate("hello")).content == "Hi."
+    await server.llms[0].aclose()
+
+
+async def test_c4_a_cancelled_waiter_leaves_the_queue(server: FakeServer):
+    gate = threading.Event()
+    server.replies(text("one").after(WaitFor(gate)), text("two"))
+    session = BasicSession(server.llm())
+    first = asyncio.create_task(session.agenerate("first"))
+    await server.until(lambda server: server.requests)
+    second, third = (asyncio.create_task(session.agenerate(word)) for word in ("second", "third"))
+    await asyncio.sleep(0)
+
+    second.cancel()
+    gate.set()
+
+    assert (await first).content == "one"
+    assert (await third).content == "two"
+    assert [content for role, content in spoken(session) if role == "user"] == ["first", "third"]
+    await server.llms[0].aclose()
+
+
+def test_c4_a_waiter_s_timeout_counts_while_it_waits(surface: Surface, server: FakeServer):
+    gate = threading.Event()
+    server.replies(text("one").after(WaitFor(gate)))
+    session = BasicSession(server.llm())
+    first = surface.start(surface.later(session, "first"))
+    server.wait_for(lambda server: server.requests)
+
+    with pytest.raises(RequestTimeoutError):
+        surface.start(surface.later(session, "second", timeout=0.1)).result(5)
+    gate.set()
+
+    assert first.result(5).content == "one"
+    assert len(server.requests) == 1
