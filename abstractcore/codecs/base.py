@@ -52,6 +52,11 @@ class Codec(Protocol):
         """The key under which a message's `provider_data` holds what goes back through this codec alone."""
         ...
 
+    @property
+    def models_path(self) -> str:
+        """Where below the base URL the server lists its models, for `models` to read."""
+        ...
+
     def encode(self, request: GenerateRequest) -> WireRequest:
         """Write a request; a field that the wire lacks is named in the warnings."""
         ...

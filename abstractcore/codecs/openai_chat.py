@@ -49,6 +49,7 @@ class OpenAIChat:
 
     name: str = "openai_chat"
     path: str = "/chat/completions"
+    models_path: str = "/models"
     max_tokens_field: str = "max_tokens"
     seed_field: str | None = "seed"
     top_k: bool = True
