@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from abstractcore import (
     ClosedError,
     ConfigurationError,
     MissingDependencyError,
+    ModelLoadError,
     UnknownProviderError,
     create_llm,
 )
@@ -33,7 +35,8 @@ from tests.fakes.surfaces import Surface
 
 REMOTE = ("openai", "anthropic", "ollama", "lmstudio", "openrouter", "vllm", "openai-compatible")
 MORE = (
-    "groq", "deepseek", "mistral", "together", "xai", "gemini", "fireworks", "cerebras", "llama-server", "sglang",
+    "groq", "deepseek", "mistral", "together", "xai", "gemini", "fireworks", "cerebras", "llama-server",
+    "sglang",
 )  # fmt: skip
 EXTRAS = {
     "openvino": "openvino_genai",
@@ -110,10 +113,8 @@ def test_a2_every_engine_is_known(name: str):
     """In this process or not installed: never an unknown name."""
     if name not in ENGINES:
         pytest.skip(f"the {name} engine has no row yet")
-    try:
+    with suppress(MissingDependencyError, ModelLoadError):
         create_llm(name, "no-such-model").close()
-    except ConfigurationError as failure:
-        assert not isinstance(failure, UnknownProviderError)
 
 
 # ---- A4: what construction does, and does not ---------------------------------------------------

@@ -125,7 +125,7 @@ async def test_b1_wrong_arguments_are_raised_at_the_call_of_agenerate(server: Fa
 
     for wrong in ({"temperature": -1}, {"timeout": 0}, {"thinking": "hard"}, {"stop": 3}, {"extra": 1}):
         with pytest.raises(ConfigurationError):
-            llm.agenerate("hello", **wrong)  # pyright: ignore
+            llm.agenerate("hello", **wrong)
     await llm.aclose()
 
 

@@ -106,9 +106,9 @@ def test_c1_without_a_provider_a_turn_is_refused(surface: Surface):
 
 
 def test_c1_unknown_arguments_are_answered_with_the_close_match(surface: Surface, server: FakeServer):
-    with pytest.raises(TypeError, match="'sytem_prompt'. Did you mean 'system_prompt'"):
+    with pytest.raises(TypeError, match=r"'sytem_prompt'\. Did you mean 'system_prompt'"):
         BasicSession(server.llm(), sytem_prompt="x")
-    with pytest.raises(TypeError, match="'temprature'. Did you mean 'temperature'"):
+    with pytest.raises(TypeError, match=r"'temprature'\. Did you mean 'temperature'"):
         surface.generate(BasicSession(server.llm()), "hello", temprature=1)
 
 
