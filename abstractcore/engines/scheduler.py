@@ -139,8 +139,10 @@ class Scheduler:
         try:
             event = await mailbox.get(deadline)
         except TimeoutError:
-            message = f"{self.name}: no answer within the {deadline.seconds:g} s that the call had"
-            raise RequestTimeoutError(message, phase="total") from None
+            event = None
+        if event is None or deadline.left() <= 0:
+            message = f"{self.name}: the {deadline.seconds:g} s that the call had are over"
+            raise RequestTimeoutError(message, phase="total")
         if isinstance(event, AbstractCoreError):
             raise event
         return event
@@ -281,6 +283,7 @@ class Scheduler:
         """Tell every caller, and drop the runtime."""
         if self._is_closing:
             return
+        self._obey(wait=False)  # who came while it died waits too
         error = failure
         if not isinstance(failure, AbstractCoreError):
             error = EngineDeadError(f"{self.name}: the engine died: {type(failure).__name__}: {failure}")
