@@ -105,7 +105,7 @@ REFINEMENTS = (
             r"prompt is too long",  # Anthropic
             r"exceeds? the (?:available )?context (?:size|length|window)",  # llama-server, LM Studio, Ollama
             r"exceeds? the maximum number of tokens",  # Gemini
-            r"longer than the model's context length",  # SGLang
+            r"longer than the (?:model's )?context length",  # SGLang, Ollama
             r"context the overflows",  # LM Studio's words
             r"reduce the length of the messages",  # Groq
         ),

@@ -123,10 +123,9 @@ def _starts_another(
 
 
 def _call(call_id: str, part: _Part) -> ToolCall:
-    if part.arguments is not None:
-        return ToolCall(call_id, part.name, part.arguments)
-    arguments, raw = read_arguments("".join(part.pieces))
-    return ToolCall(call_id, part.name, arguments, raw)
+    # An object is read as its text would be: a number in it may be more than JSON can say.
+    text = "".join(part.pieces) if part.arguments is None else _written(part.arguments)
+    return ToolCall(call_id, part.name, *read_arguments(text))
 
 
 def read_arguments(text: str) -> tuple[dict[str, Any], str | None]:
@@ -142,7 +141,7 @@ def read_arguments(text: str) -> tuple[dict[str, Any], str | None]:
 
 def _written(arguments: Any) -> str:
     try:
-        return json.dumps(arguments)
+        return json.dumps(arguments, ensure_ascii=False)
     except RecursionError:
         return "[too deeply nested]"
 

@@ -156,6 +156,11 @@ WORDINGS = {
         "ContextLengthError",
     ),
     "vLLM": (400, {"message": "This model's maximum context length is 8 tokens."}, "ContextLengthError"),
+    "Ollama": (
+        400,
+        {"error": "the prompt is longer than the context length currently available to the model"},
+        "ContextLengthError",
+    ),
     "Anthropic": (
         400,
         {"error": {"type": "invalid_request_error", "message": "prompt is too long: 9 tokens > 8 maximum"}},
