@@ -9,8 +9,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Generator, Iterable, Iterator
-from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from abstractcore.drivers.blocking import iterate, run
 from abstractcore.errors import ClosedError, ConfigurationError
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from abstractcore.generation.collect import Collector
 
 _ANSWER = frozenset(("generating", "tool_calling", "done"))
+_CLOSED = "this stream is closed, or has failed; what arrived is in stream.partial"
 
 
 def wanted_phases(include: str | Iterable[str] | None) -> frozenset[str]:
@@ -41,8 +41,7 @@ def wanted_phases(include: str | Iterable[str] | None) -> frozenset[str]:
 class StreamCore:
     """What both streams do: open, and give the chunks of the wanted phases once.
 
-    The source itself keeps every chunk in the *collector*. The iterators hold this object and
-    not the stream, so that no circle of references delays the end of an abandoned one.
+    The source itself keeps every chunk in the *collector*.
     """
 
     def __init__(
@@ -51,79 +50,93 @@ class StreamCore:
         collector: Collector,
         wanted: frozenset[str],
     ) -> None:
-        self._source = source
+        self._source: AsyncGenerator[StreamChunk] | None = source
         self._collector = collector
         self._wanted = wanted
         self._first: StreamChunk | None = None
         self._is_opening = False
         self._is_open = False
-        self._is_taken = False
-        self._is_closed = False
-        self._is_over = False
+        self._is_looped = False
 
     async def open(self) -> None:
         """Send the request and wait for the first chunk, so that its errors are raised here."""
         if self._is_open:
             return
-        if self._is_over:
-            raise ClosedError("this stream is closed: it failed, or was closed before it was opened")
+        if self._source is None:
+            raise ClosedError(_CLOSED)
         if self._is_opening:
             raise ConfigurationError("another task is opening this stream")
         self._is_opening = True
         try:
             self._first = await anext(self._source)
         except BaseException:
-            self._is_over = True
+            self._source = None
             raise
         self._is_open = True
+        _sources.add(self._source)
 
-    async def chunks(self) -> AsyncGenerator[StreamChunk]:
-        """Give the chunks of the wanted phases. The source is closed at the end, however it comes."""
-        await self.open()
-        self.check_open()
-        wanted = self._wanted
-        first, self._first = self._first, None
-        try:
-            async with aclosing(self._source) as source:
-                if first is not None and first.phase in wanted:
-                    yield first
-                async for chunk in source:
-                    if chunk.phase in wanted:
-                        yield chunk
-        finally:
-            self._is_over = True
+    async def next(self) -> StreamChunk:
+        """Give the next chunk of a wanted phase. Raises StopAsyncIteration at the end."""
+        if not self._is_open:
+            await self.open()
+        chunk, self._first = self._first, None
+        while chunk is None or chunk.phase not in self._wanted:
+            source = self._source
+            if source is None:
+                raise StopAsyncIteration if self._collector.is_whole else ClosedError(_CLOSED)
+            try:
+                chunk = await anext(source)
+            except BaseException:
+                self._check_not_read(source)
+                self._let_go()
+                raise
+        return chunk
 
-    def take(self) -> AsyncGenerator[StreamChunk]:
-        """Give the chunks to iterate; this can be done once."""
-        self.check_open()
-        if self._is_taken:
+    def loop(self) -> Chunks:
+        """Give the chunks to a loop; this can be done once."""
+        if self._source is None and not self._collector.is_whole:
+            raise ClosedError(_CLOSED)
+        if self._is_looped or self._collector.is_whole:
             raise ConfigurationError("this stream has been iterated already; its text is in stream.partial")
-        self._is_taken = True
-        return self.chunks()
-
-    def check_open(self) -> None:
-        """Raise ClosedError for a stream that was closed before its end."""
-        if self._is_closed and not self._collector.is_whole:
-            raise ClosedError("this stream is closed; what arrived is in stream.partial")
+        self._is_looped = True
+        return Chunks(self)
 
     async def close(self) -> None:
         """Stop the source; calling it again does nothing."""
-        if getattr(self._source, "ag_running", False):
-            raise ConfigurationError(
-                "this stream is being read elsewhere: cancel the reader, or close the LLM"
-            )
-        self._is_closed = self._is_taken = self._is_over = True
-        self._first = None
-        await self._source.aclose()
+        source = self._source
+        if source is None:
+            return
+        self._check_not_read(source)
+        self._let_go()
+        await source.aclose()
 
-    def warn_unless_over(self) -> None:
-        """Warn of a stream that is forgotten before its end; its source closes as it is forgotten."""
-        if self._is_open and not self._is_over and not sys.is_finalizing():
-            self._is_over = True
+    def _check_not_read(self, source: AsyncGenerator[StreamChunk]) -> None:
+        if getattr(source, "ag_running", False):
+            raise ConfigurationError("this stream is being read by another task or thread: that one can stop")
+
+    def abandon(self) -> None:
+        """Stop the source as a loop that was left does: it closes as it is let go.
+
+        One that was never read was forgotten, and is worth a warning.
+        """
+        is_unread = self._first is not None
+        self._let_go()
+        if is_unread:
+            self._warn()
+
+    def _let_go(self) -> None:
+        if self._source is not None:
+            _sources.discard(self._source)
+        self._source = self._first = None
+
+    def _warn(self) -> None:
+        if not sys.is_finalizing():
             warnings.warn("a stream was neither read to its end nor closed", ResourceWarning, stacklevel=3)
 
     def __del__(self) -> None:
-        self.warn_unless_over()
+        if self._is_open and self._source is not None:
+            self._let_go()
+            self._warn()
 
     def partial(self) -> GenerateResponse:
         """Give what has arrived so far."""
@@ -132,10 +145,32 @@ class StreamCore:
     def whole(self) -> GenerateResponse:
         """Give the whole response, once the stream has ended."""
         if not self._collector.is_whole:
-            raise ConfigurationError(
-                "the stream has not ended: its response is not whole; see stream.partial"
-            )
+            raise ConfigurationError("the stream has not ended; what has arrived is in stream.partial")
         return self._collector.response()
+
+
+class Chunks(AsyncIterator[StreamChunk]):
+    """What a loop over a stream holds: leaving the loop lets go of it, and so ends the stream."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: StreamCore) -> None:
+        self._core = core
+
+    def __anext__(self) -> Coroutine[Any, Any, StreamChunk]:
+        return self._core.next()
+
+    async def aclose(self) -> None:
+        """Stop the stream."""
+        await self._core.close()
+
+    def __del__(self) -> None:
+        self._core.abandon()
+
+
+# Open sources are held here, so that the garbage collector, should it find a stream in a circle,
+# does not meet the generators inside one source one by one: only the outermost can be closed.
+_sources: set[AsyncGenerator[StreamChunk]] = set()
 
 
 class Stream(Iterator[StreamChunk]):
@@ -147,22 +182,16 @@ class Stream(Iterator[StreamChunk]):
 
     def __init__(self, core: StreamCore) -> None:
         self._core = core
-        self._stepped: Generator[StreamChunk] | None = None
-        self._is_looped = False
         run(core.open())
 
     def __iter__(self) -> Iterator[StreamChunk]:
-        if self._stepped is None or self._is_looped:
-            return _iterate(self._core.take())
-        self._core.check_open()
-        self._is_looped = True
-        return _go_on(self._stepped)
+        return iterate(self._core.loop())
 
     def __next__(self) -> StreamChunk:
-        self._core.check_open()
-        if self._stepped is None:
-            self._stepped = _iterate(self._core.take())
-        return next(self._stepped)
+        try:
+            return run(self._core.next())
+        except StopAsyncIteration:
+            raise StopIteration from None
 
     @property
     def response(self) -> GenerateResponse:
@@ -186,18 +215,6 @@ class Stream(Iterator[StreamChunk]):
     ) -> None:
         self.close()
 
-    def __del__(self) -> None:
-        if getattr(self, "_stepped", None) is not None and not self._is_looped:
-            self._core.warn_unless_over()
-
-
-def _iterate(chunks: AsyncGenerator[StreamChunk]) -> Generator[StreamChunk]:
-    return cast("Generator[StreamChunk]", iterate(chunks))
-
-
-def _go_on(stepped: Generator[StreamChunk]) -> Iterator[StreamChunk]:
-    yield from stepped
-
 
 class AsyncStream(Coroutine[Any, Any, "AsyncStream"], AsyncIterator[StreamChunk]):
     """A streamed answer: await it to send the request, then iterate it, once; or iterate it at once.
@@ -210,8 +227,6 @@ class AsyncStream(Coroutine[Any, Any, "AsyncStream"], AsyncIterator[StreamChunk]
     def __init__(self, core: StreamCore) -> None:
         self._core = core
         self._opening: Coroutine[Any, Any, AsyncStream] | None = None
-        self._stepped: AsyncGenerator[StreamChunk] | None = None
-        self._is_looped = False
 
     async def _open(self) -> AsyncStream:
         await self._core.open()
@@ -247,17 +262,10 @@ class AsyncStream(Coroutine[Any, Any, "AsyncStream"], AsyncIterator[StreamChunk]
             raise
 
     def __aiter__(self) -> AsyncIterator[StreamChunk]:
-        if self._stepped is None or self._is_looped:
-            return self._core.take()
-        self._core.check_open()
-        self._is_looped = True
-        return _ago_on(self._stepped)
+        return self._core.loop()
 
-    async def __anext__(self) -> StreamChunk:
-        self._core.check_open()
-        if self._stepped is None:
-            self._stepped = self._core.take()
-        return await anext(self._stepped)
+    def __anext__(self) -> Coroutine[Any, Any, StreamChunk]:
+        return self._core.next()
 
     @property
     def response(self) -> GenerateResponse:
@@ -280,14 +288,3 @@ class AsyncStream(Coroutine[Any, Any, "AsyncStream"], AsyncIterator[StreamChunk]
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
-
-    def __del__(self) -> None:
-        # The source was started in the loop, which closes it: see asyncio's generator hooks.
-        if getattr(self, "_stepped", None) is not None and not self._is_looped:
-            self._core.warn_unless_over()
-
-
-async def _ago_on(stepped: AsyncGenerator[StreamChunk]) -> AsyncGenerator[StreamChunk]:
-    async with aclosing(stepped):
-        async for chunk in stepped:
-            yield chunk

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import queue
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
@@ -26,7 +27,7 @@ T = TypeVar("T")
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Finish a coroutine that only awaits the blocking driver."""
     try:
-        work.send(None)
+        _step(work)
     except StopIteration as end:
         return end.value
     work.close()
@@ -34,16 +35,12 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 def iterate(source: AsyncIterator[T]) -> Iterator[T]:
-    """Iterate an async generator that only awaits the blocking driver; leaving it closes the source.
-
-    The close is ours and not the garbage collector's: inside a running loop the collector
-    would leave it to that loop, which may turn much later.
-    """
+    """Iterate an async iterator that only awaits the blocking driver; leaving it closes the source."""
     step: Callable[[], Any] = source.__anext__
     try:
         while True:
             try:
-                step().send(None)
+                _step(step())
             except StopIteration as value:
                 yield value.value
             except StopAsyncIteration:
@@ -54,6 +51,23 @@ def iterate(source: AsyncIterator[T]) -> Iterator[T]:
         close = getattr(source, "aclose", None)
         if close is not None:
             run(close())
+
+
+def _step(work: Coroutine[Any, Any, Any]) -> None:
+    """Run to the end, which is an exception.
+
+    An event loop that runs in this thread does not get the async generators that begin here:
+    it would close those of a stream that outlives it, and be slow to close an abandoned one.
+    """
+    hooks = sys.get_asyncgen_hooks()
+    if hooks.firstiter is None and hooks.finalizer is None:
+        work.send(None)
+        return
+    sys.set_asyncgen_hooks(None, None)
+    try:
+        work.send(None)
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
 
 
 class BlockingMailbox:
