@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, Unpack
 
+from abstractcore.drivers.base import Secret, conceal
 from abstractcore.engines.catalog import ENGINE_OPTIONS, ENGINES, engine_provider
 from abstractcore.errors import ConfigurationError, UnknownProviderError
 from abstractcore.generation.ask import SAMPLING, Sampling, check_known, sampling_fields
@@ -70,6 +71,7 @@ def create_llm(
     MissingDependencyError for an extra that is not installed, TypeError for an argument that
     does not exist.
     """
+    conceal(options)
     name, model = _split(provider, model)
     given: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
     known = (*SAMPLING, *(ENGINE_OPTIONS if name in ENGINES else _REMOTE))
@@ -111,7 +113,7 @@ def _remote(
     *,
     strict: bool,
     base_url: str | None = None,
-    api_key: str | None = None,
+    api_key: Secret | None = None,
     headers: Mapping[str, str] | None = None,
     max_connections: int | None = None,
     connect_timeout: float = 5.0,

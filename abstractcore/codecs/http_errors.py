@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from abstractcore.codecs.error_words import KIND_BY_CODE, REFINEMENTS, ErrorWords, masked, read_words
 from abstractcore.codecs.json_text import as_object, clean, is_array, is_object, parse
 from abstractcore.errors import (
+    AbstractCoreError,
     APIError,
     AuthenticationError,
     BadRequestError,
@@ -123,6 +124,13 @@ def error_in_body(
         request_id=request_id or words.request_id,
         retryable=is_retryable and not issubclass(kind, QuotaExceededError),
     )
+
+
+def scrub_error(failure: AbstractCoreError, scrub: Callable[[str], str]) -> None:
+    """Take the caller's key out of all that *failure* says, when it was read from the server's text."""
+    for name, value in list(vars(failure).items()):
+        setattr(failure, name, _scrubbed(value, scrub))
+    failure.args = (failure.message,)
 
 
 def request_id(headers: Mapping[str, str]) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -44,6 +44,10 @@ class Secret:
         """Give the key."""
         return self._value
 
+    def is_sendable(self) -> bool:
+        """Whether an HTTP header can carry the key."""
+        return self._value.isascii() and self._value.isprintable()
+
     def scrub(self, text: str) -> str:
         """Replace the key wherever it stands in *text*."""
         return text.replace(self._value, "***") if self._value in text else text
@@ -55,14 +59,29 @@ class Secret:
         return Secret, ("",)
 
 
+class Headers(dict[str, str]):
+    """Headers that a caller gave: any of them may hold a key, so their values show in no traceback."""
+
+    def __repr__(self) -> str:
+        return f"Headers({', '.join(self)})"
+
+
+def conceal(options: Any) -> None:
+    """Wrap what is secret in *options*, in place, so that no frame that holds them shows it."""
+    if isinstance(key := options.get("api_key"), str):
+        options["api_key"] = Secret(key.strip()) if key.strip() else None
+    if isinstance(headers := options.get("headers"), Mapping):
+        options["headers"] = Headers(headers)
+
+
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """One HTTP request. *secret* is sent in the header that it names and is never shown."""
+    """One HTTP request. *secret* is sent in the header that it names; nothing that may be secret is shown."""
 
     method: str
     url: str
-    headers: Mapping[str, str]
-    body: bytes = b""
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
     secret: tuple[str, str, Secret] | None = None
     """The header's name, a prefix such as `Bearer `, and the key."""
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from abstractcore.drivers.base import Secret
 from abstractcore.errors import ConfigurationError
@@ -16,7 +16,7 @@ class Proxy:
     """Where a proxy listens (`http://host:port`), and how one logs in to it."""
 
     url: str
-    user: str | None = None
+    user: str | None = field(default=None, repr=False)
     password: Secret | None = None
 
 
@@ -26,16 +26,25 @@ def proxy_for(url: str) -> Proxy | None:
     The variables are read as `urllib.request.getproxies` reads them. Raises
     ConfigurationError, naming the variable and no credentials, for one we cannot use.
     """
-    if not _any_configured():
+    if not _any_configured() or (found := _configured(urlsplit(url))) is None:
         return None
+    scheme, text = found
+    proxy = _parse(text)
+    if isinstance(proxy, str):
+        problem = f"{scheme.upper()}_PROXY is no proxy that can be used ({proxy})"
+        raise ConfigurationError(f"{problem}: http:// and https:// can")
+    return proxy
+
+
+def _configured(target: SplitResult) -> tuple[str, Secret] | None:
+    """Give the scheme that a variable is named after and what stands in it, credentials and all."""
     from urllib.request import getproxies, proxy_bypass
 
-    target = urlsplit(url)
     proxies = getproxies()
     scheme = target.scheme if target.scheme in proxies else "all"
     if scheme not in proxies or proxy_bypass(target.netloc.rpartition("@")[2]):
         return None
-    return _parse(proxies[scheme], f"{scheme.upper()}_PROXY")
+    return scheme, Secret(proxies[scheme])
 
 
 def _any_configured() -> bool:
@@ -44,7 +53,9 @@ def _any_configured() -> bool:
     return any(name.lower().endswith("_proxy") for name in os.environ)
 
 
-def _parse(text: str, variable: str) -> Proxy:
+def _parse(secret: Secret) -> Proxy | str:
+    """Give the proxy, or what of the text can be shown. It raises nothing: its frame holds the login."""
+    text = secret.reveal()
     text = text if "://" in text else f"http://{text}"
     try:
         parts = urlsplit(text)
@@ -52,8 +63,7 @@ def _parse(text: str, variable: str) -> Proxy:
     except ValueError:
         host, port, parts = None, None, urlsplit("")
     if host is None or parts.scheme not in ("http", "https"):
-        shown = f"{parts.scheme}://…" if parts.scheme else "no URL"
-        raise ConfigurationError(f"{variable} is no proxy that can be used ({shown}): http:// and https:// can")
+        return f"{parts.scheme}://…" if parts.scheme else "no URL"
     host = f"[{host}]" if ":" in host else host
     port = port or (443 if parts.scheme == "https" else 80)
     user = unquote(parts.username) if parts.username else None

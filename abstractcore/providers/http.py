@@ -12,9 +12,9 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from abstractcore.codecs.http_errors import read_error
+from abstractcore.codecs.http_errors import read_error, request_id, scrub_error
+from abstractcore.drivers.base import Deadline, Driver, Headers, HttpReply, HttpRequest
 from abstractcore.drivers.connections import Connections, Limits
-from abstractcore.drivers.base import Deadline, Driver, HttpReply, HttpRequest
 from abstractcore.drivers.proxies import proxy_for
 from abstractcore.errors import (
     AbstractCoreError,
@@ -34,7 +34,6 @@ _BODY_BYTES = 64 * 1024 * 1024
 _ERROR_BYTES = 64 * 1024
 _ERROR_SECONDS = 5.0
 _DRAIN_SECONDS = 0.1
-_REQUEST_IDS = ("x-request-id", "request-id", "x-generation-id")
 
 
 class HttpProvider:
@@ -74,35 +73,31 @@ class HttpProvider:
         wire = self.codec.encode(request)
         if self._strict and wire.warnings:
             raise UnsupportedFeatureError(f"{self.name}: {'; '.join(wire.warnings)}")
-        reply = await self._send(driver, "POST", wire.path, _json_body(wire), wire.headers, deadline)
-        request_id = next((reply.headers[name] for name in _REQUEST_IDS if name in reply.headers), None)
-        told = {"request_id": request_id, "warnings": wire.warnings}
-        source = self._streamed(reply) if request.stream else self._whole(reply)
+        reply: HttpReply | None = None
         try:
+            reply = await self._send(driver, self._request("POST", wire), deadline)
+            told = {"request_id": request_id(reply.headers), "warnings": wire.warnings}
+            source = self._streamed(reply) if request.stream else self._whole(reply)
             async with aclosing(source) as chunks:
                 async for chunk in chunks:
                     yield chunk if chunk.phase != "done" else _with(chunk, told)
         except AbstractCoreError as failure:
-            failure.request_id = failure.request_id or request_id
+            if reply is not None and failure.request_id is None:
+                failure.request_id = request_id(reply.headers)
+            # The frames below hold what the server said, and it may have repeated the key.
+            failure.__traceback__ = None
             raise
         finally:
-            reply.discard()
+            if reply is not None:
+                reply.discard()
 
-    async def _send(
-        self,
-        driver: Driver,
-        method: str,
-        path: str,
-        body: bytes,
-        headers: Mapping[str, str],
-        deadline: Deadline,
-    ) -> HttpReply:
+    def _request(self, method: str, wire: WireRequest) -> HttpRequest:
+        headers = Headers({**self._headers, **wire.headers, "Content-Type": "application/json"})
+        return HttpRequest(method, self._base_url + wire.path, headers, _json_body(wire), self._secret)
+
+    async def _send(self, driver: Driver, request: HttpRequest, deadline: Deadline) -> HttpReply:
         if self._connections.closed:
             raise ClosedError(f"{self.name}: the provider is closed")
-        all_headers = {**self._headers, **headers}
-        if body:
-            all_headers["Content-Type"] = "application/json"
-        request = HttpRequest(method, self._base_url + path, all_headers, body, self._secret)
         reply = await driver.send(self._connections, request, deadline)
         if 200 <= reply.status < 300:
             return reply
@@ -126,7 +121,7 @@ class HttpProvider:
 
     def _decoded(self, body: bytes) -> Iterable[StreamChunk]:
         if body.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<"):
-            raise ResponseError("the answer is an HTML page: is base_url right, or is a login page in the way?")
+            raise ResponseError("the answer is a web page: is base_url right, or is a login in the way?")
         return self._guarded(self.codec.decode(_json(body)))
 
     async def _streamed(self, reply: HttpReply) -> AsyncGenerator[StreamChunk]:
@@ -153,7 +148,7 @@ class HttpProvider:
             yield from chunks
         except AbstractCoreError as failure:
             if self._key is not None:
-                failure.message = self._key.scrub(failure.message)
+                scrub_error(failure, self._key.scrub)
             raise
 
     def close(self) -> None:
@@ -163,7 +158,7 @@ class HttpProvider:
 
 def limits(max_connections: int | None, connect_timeout: float, read_timeout: float) -> Limits:
     """Check what bounds the connections. Raises ConfigurationError for a number that is not positive."""
-    given = {"connect_timeout": connect_timeout, "read_timeout": read_timeout}
+    given: dict[str, Any] = {"connect_timeout": connect_timeout, "read_timeout": read_timeout}
     if max_connections is not None:
         given["max_connections"] = max_connections
     for name, value in given.items():
@@ -172,11 +167,17 @@ def limits(max_connections: int | None, connect_timeout: float, read_timeout: fl
     return Limits(connect_timeout, read_timeout, max_connections)
 
 
-def _checked(name: str, headers: Mapping[str, str]) -> dict[str, str]:
-    for header, value in headers.items():
-        if not (header.isascii() and header.isprintable() and value.isprintable()) or " " in header:
-            raise ConfigurationError(f"{name}: the header {header[:40]!r} cannot be sent")
-    return dict(headers)
+def _checked(name: str, headers: Mapping[str, str]) -> Headers:
+    bad = [header for header, value in headers.items() if not _is_sendable(header, value)]
+    if bad:
+        raise ConfigurationError(f"{name}: the header {str(bad[0])[:40]!r} cannot be sent")
+    return Headers(headers)
+
+
+def _is_sendable(header: object, value: object) -> bool:
+    if not isinstance(header, str) or not isinstance(value, str):
+        return False
+    return header.isascii() and header.isprintable() and value.isprintable() and " " not in header
 
 
 def _with(chunk: StreamChunk, told: Mapping[str, Any]) -> StreamChunk:

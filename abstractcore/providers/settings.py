@@ -29,7 +29,7 @@ class Resolved:
     key: Secret | None
 
 
-def resolve(name: str, row: Endpoint, base_url: str | None, api_key: str | None) -> Resolved:
+def resolve(name: str, row: Endpoint, base_url: str | None, api_key: Secret | None) -> Resolved:
     """Find the base URL and the key.
 
     A key from the environment goes to the service whose variable it is in: to the row's own
@@ -43,14 +43,15 @@ def resolve(name: str, row: Endpoint, base_url: str | None, api_key: str | None)
         raise ConfigurationError(f"{name}: no URL. Pass base_url={_or_set(row.url_variables)}.")
     url = _checked(name, _with_scheme(given.strip(), row.url))
     trusted = _origin(url) == _origin(urlsplit(row.url)) or base_url is None
-    key = (api_key or (os.environ.get(row.key) if row.key and trusted else None) or "").strip()
-    if not key and row.key and _origin(url) == _origin(urlsplit(row.url)):
+    key = api_key or (_from_environment(row.key) if row.key and trusted else None)
+    if key is None and row.key and _origin(url) == _origin(urlsplit(row.url)):
         raise AuthenticationError(f"{name}: no API key. Pass api_key= or set {row.key}.", provider=name)
-    secret = _secret(name, key)
-    if secret is not None and url.scheme == "http" and not _is_loopback(url.hostname or ""):
+    if key is not None and not key.is_sendable():
+        raise ConfigurationError(f"{name}: the API key has a character that no HTTP header can carry")
+    if key is not None and url.scheme == "http" and not _is_loopback(url.hostname or ""):
         warnings.warn(f"{name}: the API key is sent unencrypted to {url.hostname}", stacklevel=5)
     text = url.geturl().rstrip("/")
-    return Resolved(text if text.endswith(row.prefix) else text + row.prefix, secret)
+    return Resolved(text if text.endswith(row.prefix) else text + row.prefix, key)
 
 
 def _or_set(variables: tuple[str, ...]) -> str:
@@ -99,9 +100,6 @@ def _is_loopback(host: str) -> bool:
     return host in _LOOPBACK or host.startswith("127.") or host.endswith(".localhost")
 
 
-def _secret(name: str, key: str) -> Secret | None:
-    if not key:
-        return None
-    if not key.isascii() or not key.isprintable():
-        raise ConfigurationError(f"{name}: the API key has a character that no HTTP header can carry")
-    return Secret(key)
+def _from_environment(variable: str) -> Secret | None:
+    key = os.environ.get(variable, "").strip()
+    return Secret(key) if key else None
