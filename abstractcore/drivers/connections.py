@@ -155,7 +155,11 @@ def ssl_context() -> ssl.SSLContext:
     """Give the one TLS context of the process, with the roots that httpx trusts (certifi, SSL_CERT_FILE)."""
     import httpx
 
-    return httpx.create_ssl_context()
+    try:
+        return httpx.create_ssl_context()
+    except OSError as failure:
+        problem = "the certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read"
+        raise ConfigurationError(f"{problem}: {failure.strerror or failure}") from failure
 
 
 @lru_cache(maxsize=256)
@@ -177,7 +181,8 @@ class Connection:
         self.colour = pool.colour
         self.origin = _key(url)
         self.where = f"{url.host.decode('ascii', 'replace')}:{url.origin.port}"
-        self.clock = Clock(pool.limits.connect_timeout)
+        tunnels = pool.proxy is not None and url.scheme == b"https"
+        self.clock = Clock(pool.limits.connect_timeout, tunnels=tunnels)
         self.core, self.sockets = pool.colour.connect(self.clock, url.origin, pool)
         self.served = 0
 
@@ -188,9 +193,9 @@ class Connection:
             response = await self.colour.handle(self.core, _core_request(request, _target(request.url)))
         except BaseException as failure:
             self.discard()
-            if not isinstance(failure, Exception):
-                raise
-            raise self.translated(failure) from without_frames(failure)
+            if isinstance(failure, Exception) and (told := self.translated(failure)) is not failure:
+                raise told from without_frames(failure)
+            raise
         self.served += 1
         self.clock.stage = "body"
         self.clock.silence = self.pool.limits.read_timeout
@@ -266,14 +271,17 @@ class Reply:
         try:
             inflate = inflater(self.headers.get("content-encoding", ""), connection.pool.limits.body_bytes)
             async for data in source:
-                yield inflate.feed(data) if inflate else data
+                for piece in inflate.feed(data) if inflate else (data,):
+                    yield piece
             if inflate:
                 inflate.end()
             await connection.colour.finish(self._response)
             self._done = True
         except Exception as failure:
             if not (self._hurried and connection.clock.left() <= 0):
-                raise connection.translated(failure) from without_frames(failure)
+                if (told := connection.translated(failure)) is not failure:
+                    raise told from without_frames(failure)
+                raise
         finally:
             if self._done:
                 connection.release()

@@ -50,7 +50,6 @@ def _timeout(names: set[str], clock: Clock, where: str) -> RequestTimeoutError:
     phase = next((mocked[name] for name in names if name in mocked), clock.stage)
     if phase == "connect" and clock.stage == "tls":
         phase = "tls"
-    overran = clock.deadline is not None and clock.deadline.left() <= 0
     if phase in ("headers", "body") and clock.dripped():
         phase = "total"
     message = {
@@ -58,22 +57,29 @@ def _timeout(names: set[str], clock: Clock, where: str) -> RequestTimeoutError:
         "headers": f"{where} did not answer in time",
         "body": f"{where} stopped sending in the middle of its answer",
     }.get(phase, f"{where}: {phase} timed out")
-    return RequestTimeoutError(message, phase=phase, retryable=not overran)
+    return RequestTimeoutError(message, phase=phase, retryable=phase != "total")
 
 
 def _broken(failure: Exception, clock: Clock, where: str) -> ConnectionFailedError:
     cause = failure.__cause__ if isinstance(failure.__cause__, OSError) else failure
-    if isinstance(cause, ssl.SSLError):
-        reason = cause.reason or type(cause).__name__
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            reason = f"certificate verify failed: {cause.verify_message}"
-        return ConnectionFailedError(f"{where}: TLS failed, {reason}", phase="tls", retryable=False)
+    if isinstance(cause, ssl.SSLError) and clock.silence is None:
+        return _tls(cause, where)
     if isinstance(cause, socket.gaierror):
         again = cause.errno == socket.EAI_AGAIN
         return ConnectionFailedError(f"{where}: {cause.strerror}", phase="connect", retryable=again)
+    if isinstance(failure.__cause__, UnicodeError):
+        return ConnectionFailedError(f"{where}: no host can have this name", phase="connect")
     phase = "connect" if type(failure).__name__ == "ConnectError" and clock.stage != "tls" else clock.stage
     text = str(cause) or "the connection was closed"
     return ConnectionFailedError(f"{where}: {text}", phase=phase, retryable=True)
+
+
+def _tls(cause: ssl.SSLError, where: str) -> ConnectionFailedError:
+    broke_off = isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError)
+    reason = cause.reason or type(cause).__name__
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        reason = f"certificate verify failed: {cause.verify_message}"
+    return ConnectionFailedError(f"{where}: TLS failed, {reason}", phase="tls", retryable=broke_off)
 
 
 def without_frames(failure: BaseException) -> BaseException:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 
 from abstractcore.errors import ResponseError
 
@@ -17,16 +18,19 @@ class Inflate:
         self._stream = zlib.decompressobj(zlib.MAX_WBITS | 32)
         self._room = limit
 
-    def feed(self, data: bytes) -> bytes:
-        """Open the next piece."""
-        pieces: list[bytes] = []
-        while data:
-            pieces.append(self._step(data))
-            self._room -= len(pieces[-1])
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Open the next bytes, and give what was in them in pieces of a bounded size."""
+        is_full = False
+        while data or is_full:
+            piece = self._step(data)
+            self._room -= len(piece)
             if self._room < 0:
                 raise ResponseError("the body is too big once it is decompressed")
+            if piece:
+                yield piece
+            # What is held back when a piece is full need not show as unconsumed input.
+            is_full = len(piece) == _STEP_BYTES
             data = self._stream.unconsumed_tail
-        return b"".join(pieces)
 
     def _step(self, data: bytes) -> bytes:
         try:

@@ -27,15 +27,34 @@ if TYPE_CHECKING:
 
 _HELD_BYTES = 64 * 1024
 _BUFFERED_BYTES = 256 * 1024
+_HEAD_BYTES = 256 * 1024
+_READ_BYTES = 64 * 1024
+_LONGEST_POLL = 3600.0
+_HTTP = b"HTTP/"
+# What a socket without timeout says when it is full; TLS may want to read before it can write.
+_FULL = (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError)
 
 
 class Clock:
     """How long the next wait of a connection may be, and what it has seen of its peer."""
 
-    __slots__ = ("connect_timeout", "deadline", "heard", "heard_at", "peer_closed", "silence", "stage")
+    __slots__ = (
+        "_head",
+        "_head_bytes",
+        "connect_timeout",
+        "deadline",
+        "heard",
+        "heard_at",
+        "peer_closed",
+        "silence",
+        "stage",
+        "tunnels",
+    )
 
-    def __init__(self, connect_timeout: float) -> None:
+    def __init__(self, connect_timeout: float, *, tunnels: bool = False) -> None:
         self.connect_timeout = connect_timeout
+        self.tunnels = tunnels
+        """Whether a proxy is asked for the way before TLS begins; that is a part of connecting."""
         self.deadline: Deadline | None = None
         self.start(None)
 
@@ -43,10 +62,36 @@ class Clock:
         """Begin a request: until its headers are in, only *deadline* counts."""
         self.deadline = deadline
         self.silence: float | None = None
-        self.stage: TransportPhase = "headers"
         self.heard = False
         self.heard_at = time.monotonic()
         self.peer_closed = False
+        self.expect_head()
+
+    def expect_head(self) -> None:
+        """Wait for the head of an answer from here."""
+        self.stage: TransportPhase = "headers"
+        self._head = b""
+        self._head_bytes = 0
+
+    def connected(self) -> None:
+        """Note that the socket is there: what is read next is an answer, or a proxy's."""
+        self.expect_head()
+        if self.tunnels:
+            self.stage = "connect"
+
+    def check_head(self, data: bytes) -> None:
+        """Refuse a head that does not begin as HTTP does, or that has no end.
+
+        An SSH or SMTP server greets and waits: nobody else would notice before the deadline.
+        """
+        if self.silence is not None:
+            return
+        self._head = self._head + data[: len(_HTTP)] if len(self._head) < len(_HTTP) else self._head
+        self._head_bytes += len(data)
+        if not (self._head.startswith(_HTTP) or _HTTP.startswith(self._head)):
+            raise httpcore.RemoteProtocolError("not HTTP")
+        if self._head_bytes > _HEAD_BYTES:
+            raise httpcore.RemoteProtocolError("endless headers")
 
     def hear(self) -> None:
         """Note that bytes have come."""
@@ -64,6 +109,8 @@ class Clock:
 
     def patience(self) -> float:
         """Tell the seconds that the next read may take."""
+        if self.stage == "connect":
+            return self.connecting("connect")
         left = self.left()
         return max(0.0, left if self.silence is None else min(left, self.silence))
 
@@ -81,58 +128,78 @@ class BlockingStream(httpcore.NetworkStream):
         self._socket = sock
         self._clock = clock
         self._held: list[bytes] = []
+        self._early = b""
+        """What came before the request was sent whole."""
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Send what is held, then wait for bytes."""
-        self._flush()
-        patience = self._clock.patience()
+        if self._held:
+            with contextlib.suppress(httpcore.WriteError):  # the answer may be there all the same
+                self._flush()
+        data, self._early = self._early or self._receive(max_bytes), b""
+        if data:
+            self._clock.hear()
+            self._clock.check_head(data)
+        else:
+            self._clock.peer_closed = True
+        return data
+
+    def _receive(self, max_bytes: int) -> bytes:
         try:
-            self._socket.settimeout(patience or 1e-6)
-            data = self._socket.recv(max_bytes)
+            self._socket.settimeout(self._clock.patience() or 1e-6)
+            return self._socket.recv(max_bytes)
         except TimeoutError as failure:
             raise httpcore.ReadTimeout from failure
         except OSError as failure:
             self._clock.peer_closed = True
             raise httpcore.ReadError(str(failure)) from failure
-        if data:
-            self._clock.hear()
-        else:
-            self._clock.peer_closed = True
-        return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Hold the bytes until the next read, or send them when they are many."""
         self._held.append(buffer)
         if len(buffer) > _HELD_BYTES:
+            self._clock.stage = "write"
             self._flush()
+            self._clock.stage = "headers"
 
     def _flush(self) -> None:
-        if not self._held:
-            return
+        """Send what is held; stop with WriteError when the server answers before it has read it all."""
         data = memoryview(b"".join(self._held))
         self._held.clear()
         try:
+            self._socket.settimeout(0)
             while data:
-                self._socket.settimeout(self._clock.left() if self._clock.left() > 0 else 1e-6)
-                data = data[self._socket.send(data) :]
+                try:
+                    data = data[self._socket.send(data) :]
+                except _FULL:
+                    self._wait_for_room()
         except TimeoutError as failure:
             self._clock.stage = "write"
             raise httpcore.WriteTimeout from failure
         except OSError as failure:
-            self._note_write_failure()
+            self._note_early()
             raise httpcore.WriteError(str(failure)) from failure
 
-    def _note_write_failure(self) -> None:
-        # A server may answer (413) and close before it has read the body: leave the answer readable.
-        readable, _, _ = select.select([self._socket], [], [], 0)
-        if not readable:
-            self._clock.stage = "write"
+    def _wait_for_room(self) -> None:
+        if not _is_ready(self._socket, self._clock.left(), to_write=True):
+            raise TimeoutError
+        if self._note_early():
+            raise httpcore.WriteError("the server did not read the whole request")
+
+    def _note_early(self) -> bool:
+        """Keep what the server has said already; tell whether it has, or has left."""
+        try:
+            self._early += self._socket.recv(_READ_BYTES)
+        except _FULL:
+            return False
+        except OSError:
+            return True
+        return True
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> BlockingStream:
         """Upgrade to TLS; raises httpcore.ConnectError with the ssl failure as its cause."""
-        self._flush()
         try:
             self._socket.settimeout(self._clock.connecting("tls") or 1e-6)
             self._socket = ssl_context.wrap_socket(self._socket, server_hostname=server_hostname)
@@ -142,7 +209,7 @@ class BlockingStream(httpcore.NetworkStream):
         except OSError as failure:
             self.close()
             raise httpcore.ConnectError(str(failure)) from failure
-        self._clock.stage = "headers"
+        self._clock.expect_head()
         return self
 
     def close(self) -> None:
@@ -154,10 +221,41 @@ class BlockingStream(httpcore.NetworkStream):
     def get_extra_info(self, info: str) -> Any:
         """Tell what httpcore asks about the socket."""
         if info == "is_readable":
-            return self._socket.fileno() < 0 or bool(select.select([self._socket], [], [], 0)[0])
+            return self._socket.fileno() < 0 or _is_ready(self._socket, 0)
         if info == "ssl_object":
             return self._socket if isinstance(self._socket, ssl.SSLSocket) else None
         return self._socket if info == "socket" else None
+
+
+def _is_ready(sock: socket.socket, seconds: float, *, to_write: bool = False) -> bool:
+    """Wait until *sock* can be read, or written to."""
+    seconds = max(0.0, min(seconds, _LONGEST_POLL))
+    if not hasattr(select, "poll"):  # Windows, whose select takes a descriptor of any size
+        readable, writable, _ = select.select([sock], [sock] if to_write else [], [], seconds)
+        return bool(readable or writable)
+    poll = select.poll()
+    poll.register(sock, select.POLLIN | select.POLLOUT if to_write else select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
+def _connect(host: str, port: int, limit: float) -> socket.socket:
+    """Connect to the first address that answers; all of them together have *limit* seconds."""
+    end = time.monotonic() + limit
+    failure = OSError("the name has no address")
+    addresses = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+    for index, (family, kind, protocol, _, address) in enumerate(addresses):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout(max(1e-6, (end - time.monotonic()) / (len(addresses) - index)))
+            sock.connect(address)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return sock
+        except BaseException as error:
+            sock.close()
+            if not isinstance(error, OSError):
+                raise
+            failure = error
+    raise failure
 
 
 class BlockingSockets(httpcore.NetworkBackend):
@@ -177,13 +275,12 @@ class BlockingSockets(httpcore.NetworkBackend):
     ) -> BlockingStream:
         """Connect within the clock's limit."""
         try:
-            sock = socket.create_connection((host, port), self._clock.connecting("connect") or 1e-6)
+            sock = _connect(host, port, self._clock.connecting("connect"))
         except TimeoutError as failure:
             raise httpcore.ConnectTimeout from failure
-        except OSError as failure:
+        except (OSError, UnicodeError) as failure:  # a name that IDNA cannot write is a UnicodeError
             raise httpcore.ConnectError(str(failure)) from failure
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._clock.stage = "headers"
+        self._clock.connected()
         self._stream = BlockingStream(sock, self._clock)
         return self._stream
 
@@ -223,6 +320,7 @@ class LoopStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
             self._reading_paused = True
             self._transport.pause_reading()
         _finish(self._reader, True)
+        _finish(self._writer, True)  # an answer before the request was sent whole
 
     def eof_received(self) -> bool:
         """Note that the peer sends no more; the transport then closes itself."""
@@ -252,7 +350,8 @@ class LoopStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Send what is held, then wait for bytes."""
         if self._held:
-            await self._flush()
+            with contextlib.suppress(httpcore.WriteError):  # the answer may be there all the same
+                await self._flush()
         if not self._data and not self._ended:
             self._reader = self._loop.create_future()
             try:
@@ -272,22 +371,25 @@ class LoopStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
         if self._reading_paused and not self._data and self._transport is not None:
             self._reading_paused = False
             self._transport.resume_reading()
+        self._clock.check_head(data)
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Hold the bytes until the next read, or send them when they are many."""
         self._held.append(buffer)
         if len(buffer) > _HELD_BYTES:
+            self._clock.stage = "write"
             await self._flush()
+            self._clock.stage = "headers"
 
     async def _flush(self) -> None:
-        data = b"".join(self._held)
-        self._held.clear()
+        """Send what is held; stop with WriteError when the server answers before it has read it all."""
+        held, self._held = self._held, []
         if self._transport is None or self._transport.is_closing():
-            self._note_write_failure()
             raise httpcore.WriteError("the connection is closed")
-        self._transport.write(data)
-        while self._writing_paused and not self._ended:
+        self._transport.write(b"".join(held))
+        del held  # a cancel keeps this frame, and the head holds the key
+        while self._writing_paused and not self._ended and not self._data:
             self._writer = self._loop.create_future()
             try:
                 if not await self._wait(self._writer, self._clock.left()):
@@ -295,14 +397,8 @@ class LoopStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
                     raise httpcore.WriteTimeout
             finally:
                 self._writer = None
-        if self._writing_paused and self._ended:
-            self._note_write_failure()
-            raise httpcore.WriteError("the connection was closed while the request was being sent")
-
-    def _note_write_failure(self) -> None:
-        # A server may answer (413) and close before it has read the body: leave the answer readable.
-        if not self._data:
-            self._clock.stage = "write"
+        if self._writing_paused:
+            raise httpcore.WriteError("the server did not read the whole request")
 
     async def _wait(self, future: asyncio.Future[bool], seconds: float) -> bool:
         timer = self._loop.call_later(max(0.0, seconds), _finish, future, False)
@@ -315,8 +411,6 @@ class LoopStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> LoopStream:
         """Upgrade to TLS; raises httpcore.ConnectError with the ssl failure as its cause."""
-        if self._held:
-            await self._flush()
         limit = self._clock.connecting("tls")
         assert self._transport is not None
         try:
@@ -332,7 +426,7 @@ class LoopStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
             raise httpcore.ConnectError(str(failure)) from failure
         if self._transport is None:
             raise httpcore.ConnectError("the connection was closed in the TLS handshake")
-        self._clock.stage = "headers"
+        self._clock.expect_head()
         return self
 
     def abort(self) -> None:
@@ -382,9 +476,9 @@ class LoopSockets(httpcore.AsyncNetworkBackend):
                 )
         except TimeoutError as failure:
             raise httpcore.ConnectTimeout from failure
-        except OSError as failure:
+        except (OSError, UnicodeError) as failure:  # a name that IDNA cannot write is a UnicodeError
             raise httpcore.ConnectError(str(failure)) from failure
-        self._clock.stage = "headers"
+        self._clock.connected()
         return self._stream
 
     def abort(self) -> None:
