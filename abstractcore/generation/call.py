@@ -16,7 +16,6 @@ from abstractcore.errors import (
     ConnectionFailedError,
     IncompleteStreamError,
     RequestTimeoutError,
-    TransportError,
 )
 from abstractcore.generation.schema import parse_output
 
@@ -48,8 +47,15 @@ async def chunks(
     """
     collector = call.collector
     given_out = False
+    attempts = 0
+
+    async def attempt() -> tuple[StreamChunk, AsyncGenerator[StreamChunk]]:
+        nonlocal attempts
+        attempts += 1
+        return await _open(call, provider, request)
+
     try:
-        first, source = await retry.run(call.driver, lambda: _open(call, provider, request), call.deadline)
+        first, source = await retry.run(call.driver, attempt, call.deadline)
         async with aclosing(source):
             given_out = True
             collector.add(first)
@@ -66,7 +72,7 @@ async def chunks(
         told.provider = provider.name
         told.model = request.model
         if not isinstance(told, ConfigurationError):  # of which no request was sent
-            told.attempts = max(1, told.attempts)
+            told.attempts = attempts
         told.partial = collector.response()
         if told is failure:
             raise
@@ -95,13 +101,11 @@ async def _open(
 def _cut_short(failure: AbstractCoreError) -> AbstractCoreError:
     """Give what the reader of a stream is told of a failure in its middle; it cannot be retried."""
     failure.retryable = False
-    broken = isinstance(failure, ConnectionFailedError | RequestTimeoutError)
-    if not broken or not isinstance(failure, TransportError) or failure.phase == "total":
+    if not isinstance(failure, ConnectionFailedError | RequestTimeoutError) or failure.phase == "total":
         return failure
     timed_out = " (timeout)" if isinstance(failure, RequestTimeoutError) else ""
     return IncompleteStreamError(
         f"the stream broke off{timed_out}: {failure.message}",
         phase=failure.phase,
         request_id=failure.request_id,
-        attempts=failure.attempts,
     )

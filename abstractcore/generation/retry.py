@@ -38,13 +38,11 @@ class Retry:
     async def run(self, driver: Driver, attempt: Callable[[], Awaitable[T]], deadline: Deadline) -> T:
         """Await *attempt*, and again while its failure is worth it and *deadline* allows the wait."""
         try:
-            result = await attempt()
+            return await self._rewarded(attempt)
         except AbstractCoreError as failure:
             if not self._worth_it(failure) or self._wait(failure, 1) >= deadline.left():
                 raise
             return await self._again(driver, attempt, deadline, failure)
-        self._tokens = min(_BUCKET, self._tokens + 1)
-        return result
 
     async def _again(
         self,
@@ -55,7 +53,7 @@ class Retry:
     ) -> T:
         from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
 
-        first: AbstractCoreError | None = failure
+        failed = [failure]  # tenacity's first turn is the attempt that has failed already
         retrying = AsyncRetrying(
             sleep=driver.sleep,
             wait=lambda state: self._wait(_failure_of(state), state.attempt_number),
@@ -67,12 +65,16 @@ class Retry:
         )
         async for turn in retrying:
             with turn:
-                if first is not None:  # tenacity's first turn is the attempt that has failed already
-                    first, again = None, first
-                    raise again
+                if failed:
+                    raise failed.pop()
                 self._tokens -= _RETRY_COST
-                return await _counted(attempt, turn.retry_state.attempt_number)
+                return await self._rewarded(attempt)
         raise failure
+
+    async def _rewarded(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        result = await attempt()
+        self._tokens = min(_BUCKET, self._tokens + 1)
+        return result
 
     def _worth_it(self, failure: BaseException) -> bool:
         if self.max_retries < 1 or self._tokens < _RETRY_COST:
@@ -87,14 +89,6 @@ class Retry:
         if told is not None:
             return told + random.uniform(0, _RETRY_AFTER_JITTER)
         return random.uniform(0, min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2.0 ** (attempt - 1)))
-
-
-async def _counted(attempt: Callable[[], Awaitable[T]], number: int) -> T:
-    try:
-        return await attempt()
-    except AbstractCoreError as failure:
-        failure.attempts = number
-        raise
 
 
 def _failure_of(state: Any) -> BaseException | None:
