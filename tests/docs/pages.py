@@ -85,7 +85,15 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def rows(page: Path) -> list[list[str]]:
-    """The cells of every table's rows, with the marks of code and links taken off."""
-    found = [line for line in prose(page).split("\n") if line.startswith("|")]
-    return [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in found]
+def rows(page: Path, under: str | None = None) -> list[list[str]]:
+    """The cells of every table's rows; with *under*, of the table whose first head it is, without its heads."""
+    tables = re.findall(r"(?:^\|.*\n)+", prose(page) + "\n", flags=re.MULTILINE)
+    read = [
+        [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+        for table in tables
+    ]
+    return [
+        row
+        for table in read
+        for row in (table if under is None else table[2:] if table[0][0] == under else ())
+    ]
