@@ -63,8 +63,8 @@ class FromWindow:
         """Give the new text, unless it ends inside a character."""
         self._ids += [one for one in ids if one not in self._silent]
         text = self._new()
-        # A character of UTF-8 has at most four bytes, and each may be a token: longer it is not held.
-        is_cut = text.endswith("\ufffd") and len(self._ids) - self._read < 4
+        # Three bytes of a character may be waiting for their fourth. More than that is no character.
+        is_cut = 0 < len(text) - len(text.rstrip("\ufffd")) <= 3
         return "" if is_cut else self._taken(text)
 
     def end(self) -> str:

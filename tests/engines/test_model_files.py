@@ -1,0 +1,117 @@
+"""What stands at a model's path: found out before anything native opens it."""
+
+from __future__ import annotations
+
+import struct
+import time
+from pathlib import Path
+
+import pytest
+
+from abstractcore.engines.gguf import read_gguf
+from abstractcore.engines.model_files import look_at
+from abstractcore.errors import ModelLoadError
+
+from .conftest import TINY
+
+HEADER = b"GGUF" + struct.pack("<I", 3)
+
+
+def text(words: str) -> bytes:
+    return struct.pack("<Q", len(words)) + words.encode()
+
+
+def tensor(dimensions: list[int], kind: int = 0, offset: int = 0) -> bytes:
+    shape = b"".join(struct.pack("<Q", size) for size in dimensions)
+    return text("w") + struct.pack("<I", len(dimensions)) + shape + struct.pack("<IQ", kind, offset)
+
+
+def one_tensor(written: bytes) -> bytes:
+    return HEADER + struct.pack("<QQ", 1, 0) + written
+
+
+DAMAGED = {
+    "empty": b"",
+    "text": b"hello" * 1000,
+    "a header alone": HEADER,
+    "version 9": b"GGUF" + struct.pack("<I", 9),
+    "big-endian": b"GGUF" + struct.pack(">I", 3),
+    "endless metadata": HEADER + struct.pack("<QQ", 0, 2**60),
+    "a huge text": HEADER + struct.pack("<QQ", 0, 1) + struct.pack("<Q", 2**60),
+    "a huge array": HEADER + struct.pack("<QQ", 0, 1) + text("k") + struct.pack("<IIQ", 9, 4, 2**61),
+    "an array of arrays of arrays": HEADER
+    + struct.pack("<QQ", 0, 1)
+    + text("k")
+    + struct.pack("<I", 9)
+    + struct.pack("<IQ", 9, 1) * 100,
+    "an unknown type": HEADER + struct.pack("<QQ", 0, 1) + text("k") + struct.pack("<I", 77),
+    "alignment 0": HEADER + struct.pack("<QQ", 0, 1) + text("general.alignment") + struct.pack("<II", 4, 0),
+    "many dimensions": one_tensor(text("w") + struct.pack("<I", 2**31)),
+    "weights past the end": one_tensor(tensor([2**40])),
+    "an offset past the end": one_tensor(tensor([1], offset=2**50)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_file_that_is_no_model_is_refused(damage: str, tmp_path: Path) -> None:
+    """FAULTS 1.11: quickly, naming the path; lengths and offsets are checked against the size."""
+    path = tmp_path / "model.gguf"
+    path.write_bytes(DAMAGED[damage])
+    began = time.monotonic()
+
+    with pytest.raises(ModelLoadError, match=r"model\.gguf"):
+        look_at(str(path))
+    assert time.monotonic() - began < 1
+
+
+def test_every_cut_of_a_model_is_noticed(tmp_path: Path) -> None:
+    """FAULTS 1.11: truncated weights."""
+    whole = TINY.read_bytes()
+    path = tmp_path / "cut.gguf"
+    for size in [*range(0, 2000, 97), *range(2000, len(whole), 9973), len(whole) - 1]:
+        path.write_bytes(whole[:size])
+        with pytest.raises(ModelLoadError, match=r"cut\.gguf"):
+            look_at(str(path))
+    path.write_bytes(whole)
+    look_at(str(path))
+
+
+def test_a_model_says_how_long_its_context_is() -> None:
+    metadata = read_gguf(TINY)
+
+    assert metadata["general.architecture"] == "llama"
+    assert look_at(str(TINY)).context_length == metadata["llama.context_length"] == 2048
+    assert look_at(str(TINY)).size_bytes == TINY.stat().st_size
+
+
+def folder(path: Path, *, config: str | None) -> Path:
+    for part in ("model", "tokenizer", "detokenizer"):
+        (path / f"openvino_{part}.xml").write_text("<net/>")
+        (path / f"openvino_{part}.bin").write_bytes(b"1234")
+    if config is not None:
+        (path / "config.json").write_text(config)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("config", "length"),
+    [('{"max_position_embeddings": 4096}', 4096), ("{}", None), ("[]", None), (None, None)],
+)
+def test_an_openvino_folder_says_it_in_its_config(
+    tmp_path: Path, config: str | None, length: int | None
+) -> None:
+    assert look_at(str(folder(tmp_path, config=config))).context_length == length
+
+
+def test_a_folder_that_lacks_its_tokenizer_is_refused(tmp_path: Path) -> None:
+    """FAULTS 1.11: the message says what is missing, and how to make it."""
+    folder(tmp_path, config=None)
+    (tmp_path / "openvino_detokenizer.xml").unlink()
+
+    with pytest.raises(ModelLoadError, match=r"openvino_detokenizer\.xml missing.*optimum-cli"):
+        look_at(str(tmp_path))
+
+
+def test_a_config_that_is_no_json_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelLoadError, match=r"config\.json"):
+        look_at(str(folder(tmp_path, config="{nope")))
