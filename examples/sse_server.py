@@ -33,6 +33,8 @@ async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
         answering.cancel()
         leaving.cancel()
         await asyncio.wait((answering, leaving))
+    if not answering.cancelled():
+        answering.result()  # what went wrong in it is the server's to see
 
 
 async def answer(prompt: str, send: Send) -> None:

@@ -86,7 +86,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def rows(page: Path, under: str | None = None) -> list[list[str]]:
-    """The cells of every table's rows; with *under*, of the table whose first head it is, without its heads."""
+    """The cells of every table's rows; with *under*, of the table with this first head, without its heads."""
     tables = re.findall(r"(?:^\|.*\n)+", prose(page) + "\n", flags=re.MULTILINE)
     read = [
         [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]

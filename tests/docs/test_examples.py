@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib.util
+from typing import Any
+
 import pytest
 
-from tests.docs.answers import TEXT
+from tests.docs.answers import SLOW, TEXT
 from tests.docs.conftest import TINY_MODEL, Run, no_engine
 from tests.docs.pages import EXAMPLES, ROOT
 from tests.fakes.server import FakeServer
@@ -60,3 +64,32 @@ def test_many_are_asked_at_once_but_not_all(run_python: Run, docs_server: FakeSe
 
     assert len(docs_server.requests) == 300
     assert 2 < docs_server.connections <= 100
+
+
+async def test_the_model_stops_when_the_browser_leaves(
+    docs_server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disconnect is seen at the model's server."""
+    monkeypatch.setenv("MODEL", "openai-compatible:test-model")
+    monkeypatch.setenv("OPENAI_COMPATIBLE_BASE_URL", docs_server.url)
+    specification = importlib.util.spec_from_file_location("sse_server", FOLDER / "sse_server.py")
+    assert specification is not None
+    assert specification.loader is not None
+    example = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(example)
+    begun = asyncio.Event()
+    arriving: list[dict[str, Any]] = [{"type": "http.request", "body": SLOW.encode()}]
+
+    async def receive() -> dict[str, Any]:
+        if not arriving:
+            await begun.wait()
+        return arriving.pop() if arriving else {"type": "http.disconnect"}
+
+    async def send(message: dict[str, Any]) -> None:
+        if b"word" in message.get("body", b""):
+            begun.set()
+
+    async with example.llm:
+        await example.app({"type": "http"}, receive, send)
+
+        await docs_server.until(lambda server: server.disconnects == 1)
