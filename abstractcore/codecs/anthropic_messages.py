@@ -39,6 +39,7 @@ class AnthropicMessages:
 
     name: str = "anthropic_messages"
     path: str = "/v1/messages"
+    models_path: str = "/v1/models?limit=1000"
     version: str = "2026-10-21"
     max_tokens: int = 16_384
     stream_above: int = 21_333
@@ -131,7 +132,7 @@ class AnthropicMessages:
             return {"format": {"type": "json_schema", "schema": enforced}}, ""
         warnings.append(f"schema cannot be enforced by {self.name}: described to the model")
         words = json.dumps(schema.schema, ensure_ascii=False)
-        return {}, f"Answer with nothing but JSON that follows this JSON Schema:\n{words}"
+        return {}, f"Answer with JSON alone that follows this JSON Schema:\n{words}"
 
     def _thinking(self, thinking: Thinking, room: Any, warnings: list[str]) -> dict[str, Any]:
         if thinking is None:
