@@ -181,7 +181,7 @@ def test_b3_a_second_iteration_raises(surface: Surface, server: FakeServer, is_w
     server.replies(text(WORDS))
     _, stream = surface.take(server.llm(), 1000 if is_whole else 1, "count")
 
-    with pytest.raises(ConfigurationError, match="iterated already|closed"):
+    with pytest.raises(ConfigurationError, match=r"iterated already|closed"):
         surface.iterate(stream)
     surface.close(stream)
     assert WORDS.startswith(stream.partial.content)
