@@ -8,18 +8,23 @@ here either. https://platform.openai.com/docs/api-reference/chat/create
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from abstractcore.codecs.base import StreamDecoder, WireRequest
-from abstractcore.codecs.http_errors import error_in_body
-from abstractcore.codecs.json_text import clean, is_array, is_object
 from abstractcore.codecs.openai_chat_events import ChatAnswer, ChatStream
+from abstractcore.codecs.openai_fields import (
+    arguments_text,
+    image_url,
+    is_event_stream,
+    model_ids,
+    reasoning_effort,
+    schema_name,
+    whole_answer,
+)
 from abstractcore.codecs.strict_schema import strict
 from abstractcore.codecs.text_marks import TextMarks
-from abstractcore.errors import ResponseError
 from abstractcore.types import (
     ContentPart,
     GenerateRequest,
@@ -90,36 +95,22 @@ class OpenAIChat:
 
     def decode(self, body: Any) -> Iterable[StreamChunk]:
         """Read a whole answer's JSON. Raises ResponseError, or the error that the body carries."""
-        try:
-            body = clean(body)
-        except RecursionError:
-            raise ResponseError("the answer is JSON that is nested too deeply") from None
-        if not is_object(body):
-            raise ResponseError("the answer is not a JSON object")
-        if body.get("object") == "error":  # vLLM before 0.10
-            raise error_in_body(body)
         answer = ChatAnswer(self.name)
-        chunks = [*answer.read(body, "message"), *answer.done()]
+        chunks = [*answer.read(whole_answer(body), "message"), *answer.done()]
         marks = self._marks()
         return chunks if marks is None else list(marks.through(chunks))
 
     def streams(self, head: bytes) -> bool:
         """Whether a body that begins so is a stream of events: no JSON, and no web page."""
-        return not head.startswith((b"{", b"[", b"<", b'"', b"null"))
+        return is_event_stream(head)
 
     def decoder(self) -> StreamDecoder:
         """Start reading a streamed answer."""
         return ChatStream(self.name, self._marks())
 
     def models(self, body: Any) -> list[str]:
-        """Read the ids out of the list of models; mlx_lm.server's empty body holds none."""
-        if body is None:
-            return []
-        listed = (body.get("data") or body.get("models") or []) if is_object(body) else body
-        if not is_array(listed):
-            raise ResponseError("the list of models is not a list")
-        ids = [(item.get("id") or item.get("name")) if is_object(item) else item for item in listed]
-        return [name for name in ids if isinstance(name, str)]
+        """Read the ids out of the list of models."""
+        return model_ids(body)
 
     def _marks(self) -> TextMarks | None:
         return TextMarks(think=True, tools=False, opened=self.think_opened) if self.think_marks else None
@@ -146,7 +137,7 @@ class OpenAIChat:
             return {}
         if self.schema_mode == "json_object":
             return {"response_format": {"type": "json_object"}}
-        wire: dict[str, Any] = {"name": _schema_name(schema.name), "schema": dict(schema.schema)}
+        wire: dict[str, Any] = {"name": schema_name(schema.name), "schema": dict(schema.schema)}
         if self.strict_schema and (strict_schema := strict(schema.schema)) is not None:
             wire.update(schema=strict_schema, strict=True)
         return {"response_format": {"type": "json_schema", "json_schema": wire}}
@@ -180,11 +171,8 @@ class OpenAIChat:
         return wire
 
     def _tool_call(self, call: ToolCallDict) -> dict[str, Any]:
-        raw = call.get("arguments_raw")
-        if raw is None or not self.raw_arguments:
-            arguments = call["arguments"] if raw is None else {"arguments": raw}
-            raw = json.dumps(arguments, ensure_ascii=False)
-        return {"id": call["id"], "type": "function", "function": {"name": call["name"], "arguments": raw}}
+        function = {"name": call["name"], "arguments": arguments_text(call, raw=self.raw_arguments)}
+        return {"id": call["id"], "type": "function", "function": function}
 
 
 def _parts(parts: Iterable[ContentPart]) -> list[dict[str, Any]]:
@@ -192,8 +180,7 @@ def _parts(parts: Iterable[ContentPart]) -> list[dict[str, Any]]:
 
 
 def _image(part: Mapping[str, Any]) -> dict[str, Any]:
-    url = part.get("url") or f"data:{part.get('media_type', 'image/png')};base64,{part.get('data', '')}"
-    return {"type": "image_url", "image_url": {"url": url}}
+    return {"type": "image_url", "image_url": {"url": image_url(part)}}
 
 
 def _tool(tool: ToolSpec) -> dict[str, Any]:
@@ -220,18 +207,8 @@ def _tell(messages: list[dict[str, Any]], schema: OutputSchema) -> None:
         messages.insert(0, {"role": "system", "content": words})
 
 
-def _schema_name(name: str) -> str:
-    """OpenAI takes letters, digits, _ and -, 64 at most; a generic model is called `Page[City]`."""
-    return re.sub(r"[^a-zA-Z0-9_-]+", "_", name).strip("_")[:64] or "answer"
-
-
 def _effort(thinking: Thinking) -> dict[str, Any]:
-    """OpenAI: "none" is what models since gpt-5.1 take and start from, so True has to ask for some.
-
-    Older ones think by "medium" and refuse "none".
-    https://platform.openai.com/docs/api-reference/chat/create#chat-create-reasoning_effort
-    """
-    return {"reasoning_effort": thinking if isinstance(thinking, str) else "medium" if thinking else "none"}
+    return {"reasoning_effort": reasoning_effort(thinking)}
 
 
 def _reasoning(thinking: Thinking) -> dict[str, Any]:
