@@ -96,7 +96,7 @@ class StreamCore:
         """Give the chunks to a loop; this can be done once."""
         if self._source is None and not self._collector.is_whole:
             raise ClosedError(_CLOSED)
-        if self._is_looped or self._collector.is_whole:
+        if self._is_looped or (self._collector.is_whole and self._first is None):
             raise ConfigurationError("this stream has been iterated already; its text is in stream.partial")
         self._is_looped = True
         return Chunks(self)
