@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from abstractcore.errors import (
     AbstractCoreError,
+    APIError,
     ConfigurationError,
     ConnectionFailedError,
     RequestTimeoutError,
@@ -33,6 +34,8 @@ def translate(failure: Exception, clock: Clock, where: str) -> AbstractCoreError
     if "UnsupportedProtocol" in names:
         return ConfigurationError(f"base_url must begin with http:// or https:// ({where})")
     if "RemoteProtocolError" in names and not _disconnected(failure, clock):
+        if clock.head.endswith(b" 101"):
+            return APIError(f"HTTP 101: {where} speaks something else from here", status_code=101)
         return ResponseError(f"{where} does not answer in HTTP, or its headers are too large")
     if "ProxyError" in names:
         return ConnectionFailedError(f"the proxy refused the way to {where}: {failure}", phase="connect")

@@ -33,18 +33,19 @@ _LONGEST_POLL = 3600.0
 _HTTP = b"HTTP/"
 # What a socket without timeout says when it is full; TLS may want to read before it can write.
 _FULL = (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError)
+_STATUS_BYTES = len(b"HTTP/1.1 200")
 
 
 class Clock:
     """How long the next wait of a connection may be, and what it has seen of its peer."""
 
     __slots__ = (
-        "_head",
         "_head_bytes",
         "connect_timeout",
         "deadline",
         "heard",
         "heard_at",
+        "head",
         "peer_closed",
         "silence",
         "stage",
@@ -70,7 +71,8 @@ class Clock:
     def expect_head(self) -> None:
         """Wait for the head of an answer from here."""
         self.stage: TransportPhase = "headers"
-        self._head = b""
+        self.head = b""
+        """How the answer begins, as far as its status."""
         self._head_bytes = 0
 
     def connected(self) -> None:
@@ -86,9 +88,9 @@ class Clock:
         """
         if self.silence is not None:
             return
-        self._head = self._head + data[: len(_HTTP)] if len(self._head) < len(_HTTP) else self._head
+        self.head = (self.head + data)[:_STATUS_BYTES] if len(self.head) < _STATUS_BYTES else self.head
         self._head_bytes += len(data)
-        if not (self._head.startswith(_HTTP) or _HTTP.startswith(self._head)):
+        if not (self.head.startswith(_HTTP) or _HTTP.startswith(self.head)):
             raise httpcore.RemoteProtocolError("not HTTP")
         if self._head_bytes > _HEAD_BYTES:
             raise httpcore.RemoteProtocolError("endless headers")
@@ -472,7 +474,7 @@ class LoopSockets(httpcore.AsyncNetworkBackend):
         try:
             async with asyncio.timeout(limit):
                 _, self._stream = await self._loop.create_connection(
-                    lambda: LoopStream(self._clock), host, port, happy_eyeballs_delay=0.25
+                    lambda: LoopStream(self._clock), sock=sock
                 )
         except TimeoutError as failure:
             raise httpcore.ConnectTimeout from failure

@@ -84,7 +84,9 @@ class HttpProvider:
         except AbstractCoreError as failure:
             if reply is not None and failure.request_id is None:
                 failure.request_id = request_id(reply.headers)
-            # The frames below hold what the server said, and it may have repeated the key.
+            # The server may have repeated the key, and the frames below hold what it said.
+            if self._key is not None:
+                scrub_error(failure, self._key.scrub)
             failure.__traceback__ = None
             raise
         finally:
@@ -122,7 +124,7 @@ class HttpProvider:
     def _decoded(self, body: bytes) -> Iterable[StreamChunk]:
         if body.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<"):
             raise ResponseError("the answer is a web page: is base_url right, or is a login in the way?")
-        return self._guarded(self.codec.decode(_json(body)))
+        return self.codec.decode(_json(body))
 
     async def _streamed(self, reply: HttpReply) -> AsyncGenerator[StreamChunk]:
         decoder = self.codec.decoder()
@@ -135,21 +137,12 @@ class HttpProvider:
                         for chunk in self._decoded(data + await _rest(pieces)):
                             yield chunk
                         return
-                for chunk in self._guarded(decoder.feed(data)):
+                for chunk in decoder.feed(data):
                     yield chunk
                 if decoder.finished:
                     reply.hurry(_DRAIN_SECONDS)
-        for chunk in self._guarded(decoder.end()):
+        for chunk in decoder.end():
             yield chunk
-
-    def _guarded(self, chunks: Iterable[StreamChunk]) -> Iterable[StreamChunk]:
-        """Take the key out of an error that the codec read from the server's text."""
-        try:
-            yield from chunks
-        except AbstractCoreError as failure:
-            if self._key is not None:
-                scrub_error(failure, self._key.scrub)
-            raise
 
     def close(self) -> None:
         """Close every connection; calls that are running fail with ClosedError."""

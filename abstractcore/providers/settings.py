@@ -37,6 +37,8 @@ def resolve(name: str, row: Endpoint, base_url: str | None, api_key: Secret | No
     leads elsewhere gets a key only through `api_key=`. Raises AuthenticationError when the
     service wants a key and there is none, ConfigurationError for a URL that is none.
     """
+    if not isinstance(api_key, Secret | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"{name}: api_key must be a str, not {type(api_key).__name__}")
     from_environment = next((os.environ[v] for v in row.url_variables if os.environ.get(v)), None)
     given = base_url or from_environment or row.url
     if not given:
