@@ -111,6 +111,23 @@ class Generates:
         system_prompt: str | None = None,
         tools: Sequence[Any] | None = None,
         tool_choice: str | None = None,
+        response_model: Any,
+        return_response: Literal[False] = False,
+        media: Media | Sequence[Media] | None = None,
+        stream: Literal[False] = False,
+        include: str | Iterable[str] | None = None,
+        timeout: float | None = None,
+        **sampling: Unpack[Sampling],
+    ) -> Any: ...
+    @overload
+    def generate(
+        self,
+        prompt: str | None = None,
+        *,
+        messages: Messages | None = None,
+        system_prompt: str | None = None,
+        tools: Sequence[Any] | None = None,
+        tool_choice: str | None = None,
         response_model: Any = None,
         return_response: Literal[True],
         media: Media | Sequence[Media] | None = None,
@@ -205,6 +222,23 @@ class Generates:
         timeout: float | None = None,
         **sampling: Unpack[Sampling],
     ) -> Coroutine[Any, Any, M]: ...
+    @overload
+    def agenerate(
+        self,
+        prompt: str | None = None,
+        *,
+        messages: Messages | None = None,
+        system_prompt: str | None = None,
+        tools: Sequence[Any] | None = None,
+        tool_choice: str | None = None,
+        response_model: Any,
+        return_response: Literal[False] = False,
+        media: Media | Sequence[Media] | None = None,
+        stream: Literal[False] = False,
+        include: str | Iterable[str] | None = None,
+        timeout: float | None = None,
+        **sampling: Unpack[Sampling],
+    ) -> Coroutine[Any, Any, Any]: ...
     @overload
     def agenerate(
         self,
