@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpcore
 
+from abstractcore.drivers.addresses import connected_socket
+
 if TYPE_CHECKING:
     from abstractcore.drivers.base import Deadline
     from abstractcore.errors import TransportPhase
@@ -31,9 +33,9 @@ _HEAD_BYTES = 256 * 1024
 _READ_BYTES = 64 * 1024
 _LONGEST_POLL = 3600.0
 _HTTP = b"HTTP/"
+_STATUS_BYTES = len(b"HTTP/1.1 200")
 # What a socket without timeout says when it is full; TLS may want to read before it can write.
 _FULL = (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError)
-_STATUS_BYTES = len(b"HTTP/1.1 200")
 
 
 class Clock:
@@ -43,9 +45,9 @@ class Clock:
         "_head_bytes",
         "connect_timeout",
         "deadline",
+        "head",
         "heard",
         "heard_at",
-        "head",
         "peer_closed",
         "silence",
         "stage",
@@ -473,6 +475,7 @@ class LoopSockets(httpcore.AsyncNetworkBackend):
         limit = self._clock.connecting("connect")
         try:
             async with asyncio.timeout(limit):
+                sock = await connected_socket(host, port)
                 _, self._stream = await self._loop.create_connection(
                     lambda: LoopStream(self._clock), sock=sock
                 )
