@@ -75,7 +75,9 @@ def create_llm(
     name, model = _split(provider, model)
     given: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
     known = (*SAMPLING, *(ENGINE_OPTIONS if name in ENGINES else _REMOTE))
-    check_known(given, (*known, "timeout", "max_retries", "strict"), "create_llm")
+    named = ("provider", "model", "timeout", "max_retries", "strict")
+    check_known(options, (*SAMPLING, *_REMOTE, *ENGINE_OPTIONS, *named), "create_llm")
+    check_known(given, (*known, *named), "create_llm")
     defaults = {key: given.pop(key) for key in SAMPLING if key in given}
     sampling_fields(defaults)
     if (seconds := check_timeout(timeout)) is not None:

@@ -55,9 +55,12 @@ class Generates:
     def _chunks(self, driver: Driver, ask: Ask, collector: Collector) -> AsyncGenerator[StreamChunk]:
         raise NotImplementedError
 
-    async def _answer(self, driver: Driver, ask: Ask) -> Any:
+    def _answer(self, driver: Driver, ask: Ask) -> Coroutine[Any, Any, Any]:
         collector = self._collector()
-        async with aclosing(self._chunks(driver, ask, collector)) as chunks:
+        return self._collected(self._chunks(driver, ask, collector), collector, ask)
+
+    async def _collected(self, source: AsyncGenerator[StreamChunk], collector: Collector, ask: Ask) -> Any:
+        async with aclosing(source) as chunks:
             async for _ in chunks:
                 pass
         response = collector.response()

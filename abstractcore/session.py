@@ -96,9 +96,13 @@ class BasicSession(Generates):
         llm = self._llm()
         return Collector(llm.provider, llm.model)
 
-    async def _chunks(self, driver: Driver, ask: Ask, collector: Collector) -> AsyncGenerator[StreamChunk]:
+    def _chunks(self, driver: Driver, ask: Ask, collector: Collector) -> AsyncGenerator[StreamChunk]:
+        return self._turn(self._llm(), driver, ask, collector)
+
+    async def _turn(
+        self, llm: LLM, driver: Driver, ask: Ask, collector: Collector
+    ) -> AsyncGenerator[StreamChunk]:
         deadline = Deadline.after(ask.seconds)
-        llm = self._llm()
         system = self.system_prompt if ask.system_prompt is None else ask.system_prompt
         async with self._turns.turn(driver, deadline):
             if self.auto_compact and self.count_tokens() > self.compact_above:
@@ -111,6 +115,7 @@ class BasicSession(Generates):
                     if chunk.phase == "done":
                         self._record(new, collector, driver.now())
                     yield chunk
+                    self._turns.hand_to(driver.caller())
 
     def _record(self, new: list[Message], collector: Collector, now: float) -> None:
         response = collector.response()
@@ -130,7 +135,9 @@ class BasicSession(Generates):
         """Give a copy of the messages, with the system prompt first unless *include_system* is off."""
         messages = copy.deepcopy(self.messages)
         if include_system:
-            prompt: list[Message] = [{"role": "system", "content": self.system_prompt}] if self.system_prompt else []
+            prompt: list[Message] = (
+                [{"role": "system", "content": self.system_prompt}] if self.system_prompt else []
+            )
             return [*prompt, *messages]
         return [message for message in messages if message["role"] != "system"]
 
@@ -200,7 +207,9 @@ class BasicSession(Generates):
         try:
             write_whole(Path(path), data)
         except OSError as failure:
-            raise SessionError(f"{os.fspath(path)} cannot be saved: {failure.strerror or failure}") from failure
+            raise SessionError(
+                f"{os.fspath(path)} cannot be saved: {failure.strerror or failure}"
+            ) from failure
 
     @classmethod
     def load(
@@ -210,7 +219,9 @@ class BasicSession(Generates):
         try:
             data = Path(path).read_bytes()
         except OSError as failure:
-            raise SessionError(f"{os.fspath(path)} cannot be loaded: {failure.strerror or failure}") from failure
+            raise SessionError(
+                f"{os.fspath(path)} cannot be loaded: {failure.strerror or failure}"
+            ) from failure
         saved = history.loads(data, os.fspath(path))
         session = cls(provider, saved.system_prompt, tools, saved.temperature, saved.seed)
         session.messages = saved.messages

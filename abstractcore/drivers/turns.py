@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator
@@ -44,6 +45,11 @@ class Turns:
         finally:
             self._pass_on()
 
+    def hand_to(self, caller: Caller) -> None:
+        """Note who holds the turn from now on: a stream is often opened by one task and read by another."""
+        with self._lock:
+            self._holder = caller
+
     def _enter(self, driver: Driver, caller: Caller) -> _Waiting | None:
         with self._lock:
             if self._holder is None:
@@ -84,6 +90,15 @@ class Turns:
 
 
 def _would_wait_for_itself(caller: Caller, holder: Caller) -> bool:
+    """Whether nobody but the caller could end the turn.
+
+    So it is in a thread that waits, and when the holder is a thread that has begun a loop
+    inside its turn, or a task that has ended and left a stream open.
+    """
     if caller.thread != holder.thread:
         return False
-    return caller.blocks or caller.task is holder.task
+    return caller.blocks or caller.task is holder.task or holder.task is None or _is_over(holder.task)
+
+
+def _is_over(task: object) -> bool:
+    return isinstance(task, asyncio.Task) and task.done()

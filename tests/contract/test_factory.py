@@ -250,6 +250,12 @@ def test_a5_generate_names_the_close_match_of_an_unknown_argument(
     assert server.requests == []
 
 
+def test_a5_an_unknown_argument_is_not_swallowed_because_it_is_none():
+    with pytest.raises(TypeError, match="temprature"):
+        create_llm("ollama", "m", temprature=None)  # pyright: ignore[reportCallIssue]
+    create_llm("ollama", "m", temperature=None, device=None).close()
+
+
 def test_a5_extra_reaches_the_wire_unchanged(surface: Surface, server: FakeServer):
     extra = {"logit_bias": {"50256": -100}, "service_tier": "flex", "provider": {"order": ["a", "b"]}}
     server.replies(text("Hi."))
