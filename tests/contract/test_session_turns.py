@@ -200,7 +200,7 @@ async def test_c4_two_streams_opened_at_once_on_one_session_are_no_deadlock(serv
 
     first, second = await asyncio.gather(
         session.agenerate("one", stream=True),
-        session.agenerate("two", stream=True, timeout=1),
+        session.agenerate("two", stream=True, timeout=0.2),
         return_exceptions=True,
     )
 
