@@ -24,7 +24,8 @@ class Options(Sampling, total=False):
 
     For a service or server: *base_url*, *api_key*, *headers* sent with each request,
     *max_connections* (no limit unless set), *connect_timeout* (5 s at most per connection),
-    *read_timeout* (120 s of silence once an answer has begun).
+    *read_timeout* (120 s of silence once an answer has begun), *max_body_bytes* (64 MB of one
+    answer, decompressed).
 
     For a model in this process: *deterministic* (the same greedy text alone and in a batch,
     slower), *device*, *cache_gb* (the most memory that the KV cache takes), *max_batch* (calls
@@ -39,6 +40,7 @@ class Options(Sampling, total=False):
     max_connections: int | None
     connect_timeout: float
     read_timeout: float
+    max_body_bytes: int
     deterministic: bool
     device: str
     cache_gb: int
@@ -46,7 +48,8 @@ class Options(Sampling, total=False):
     threads: int | None
 
 
-_REMOTE = ("base_url", "api_key", "headers", "max_connections", "connect_timeout", "read_timeout")
+_LIMITS = ("max_connections", "connect_timeout", "read_timeout", "max_body_bytes")
+_REMOTE = ("base_url", "api_key", "headers", *_LIMITS)
 
 
 def create_llm(
@@ -120,6 +123,7 @@ def _remote(
     max_connections: int | None = None,
     connect_timeout: float = 5.0,
     read_timeout: float = 120.0,
+    max_body_bytes: int = 64 * 1024 * 1024,
 ) -> Provider:
     from abstractcore.providers.http import HttpProvider, limits
     from abstractcore.providers.settings import resolve
@@ -133,7 +137,7 @@ def _remote(
         model,
         endpoint=row,
         where=where,
-        limits=limits(max_connections, connect_timeout, read_timeout),
+        limits=limits(max_connections, connect_timeout, read_timeout, max_body_bytes),
         headers=headers or {},
         strict=strict,
     )

@@ -94,11 +94,14 @@ class HttpReply(Protocol):
     """Lower-case names; repeated ones joined by commas."""
 
     def chunks(self) -> AsyncGenerator[bytes]:
-        """Give the body as it arrives, decompressed. At its end the connection goes back to its stack."""
+        """Give the body as it arrives, decompressed. At its end the connection goes back to its stack.
+
+        Raises ResponseError when it is larger than the connections' limit.
+        """
         ...
 
-    async def read(self, limit: int, *, truncate: bool = False) -> bytes:
-        """Read the whole body; over *limit* bytes it is ResponseError, or cut when *truncate*."""
+    async def read(self, at_most: int | None = None) -> bytes:
+        """Read the whole body, or its first *at_most* bytes."""
         ...
 
     def hurry(self, seconds: float) -> None:

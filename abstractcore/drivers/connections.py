@@ -16,6 +16,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What bounds a connection: seconds, and bytes of a decompressed body."""
+    """What bounds a connection: seconds, and bytes of one answer, decompressed."""
 
     connect_timeout: float = 5.0
     read_timeout: float = 120.0
@@ -269,10 +270,13 @@ class Reply:
         connection = self._connection
         source = connection.colour.body(self._response)
         try:
-            inflate = inflater(self.headers.get("content-encoding", ""), connection.pool.limits.body_bytes)
+            inflate = inflater(self.headers.get("content-encoding", ""))
+            room = connection.pool.limits.body_bytes
             async for data in source:
                 for piece in inflate.feed(data) if inflate else (data,):
                     yield piece
+                    if (room := room - len(piece)) < 0:
+                        raise ResponseError(self._too_big())
             if inflate:
                 inflate.end()
             await connection.colour.finish(self._response)
@@ -289,27 +293,27 @@ class Reply:
                 await self._abandon(source)
 
     async def _abandon(self, source: AsyncIterator[bytes]) -> None:
+    def _too_big(self) -> str:
+        limit = self._connection.pool.limits.body_bytes
+        return f"{self._connection.where}: the answer is over {limit:,} bytes (max_body_bytes)"
+
         self.discard()
         close = getattr(source, "aclose", None)
         if close is not None:
             await close()
 
-    async def read(self, limit: int, *, truncate: bool = False) -> bytes:
-        """Read the whole body; over *limit* bytes it is ResponseError, or cut when *truncate*."""
+    async def read(self, at_most: int | None = None) -> bytes:
+        """Read the whole body, or its first *at_most* bytes."""
         pieces: list[bytes] = []
-        room = limit
-        chunks = self.chunks()
-        try:
+        size = 0
+        async with aclosing(self.chunks()) as chunks:
             async for data in chunks:
-                pieces.append(data[:room])
-                room -= len(data)
-                if room < 0 and truncate:
+                pieces.append(data)
+                size += len(data)
+                if at_most is not None and size > at_most:
                     break
-                if room < 0:
-                    raise ResponseError(f"{self._connection.where}: the body is over {limit} bytes")
-        finally:
-            await chunks.aclose()
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return body if at_most is None else body[:at_most]
 
     def hurry(self, seconds: float) -> None:
         """Give the rest of the body *seconds*; when they pass, the body ends there, with no error."""

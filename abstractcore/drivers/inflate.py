@@ -13,11 +13,10 @@ _HEAD_BYTES = 2
 
 
 class Inflate:
-    """Opens one gzip or deflate body; over *limit* bytes, or damaged, it is ResponseError."""
+    """Opens one gzip or deflate body; a damaged one is ResponseError."""
 
-    def __init__(self, encoding: str, limit: int) -> None:
+    def __init__(self, encoding: str) -> None:
         self._raw_allowed = encoding == "deflate"
-        self._room = limit
         self._held = b""
         self._has_begun = False
         self._stream: zlib._Decompress | None = None  # pyright: ignore[reportPrivateUsage]
@@ -54,13 +53,9 @@ class Inflate:
 
     def _step(self, stream: zlib._Decompress, data: bytes) -> bytes:  # pyright: ignore[reportPrivateUsage]
         try:
-            piece = stream.decompress(data, _STEP_BYTES)
+            return stream.decompress(data, _STEP_BYTES)
         except zlib.error as failure:
             raise ResponseError("the body is not in the compression that its header names") from failure
-        self._room -= len(piece)
-        if self._room < 0:
-            raise ResponseError("the body is too big once it is decompressed")
-        return piece
 
     def end(self) -> None:
         """Say that the body has ended; one that was cut off is ResponseError."""
@@ -73,11 +68,11 @@ def _is_zlib(head: bytes) -> bool:
     return head[0] & 0x0F == zlib.DEFLATED and (head[0] << 8 | head[1]) % 31 == 0
 
 
-def inflater(encoding: str, limit: int) -> Inflate | None:
+def inflater(encoding: str) -> Inflate | None:
     """Give what opens a body of this content-encoding; None for a plain one."""
     kind = encoding.strip().lower()
     if kind in ("", "identity"):
         return None
     if kind in ("gzip", "x-gzip", "deflate"):
-        return Inflate(kind, limit)
+        return Inflate(kind)
     raise ResponseError(f"the body is compressed as {kind[:40]!r}, which was not asked for")

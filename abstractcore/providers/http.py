@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from abstractcore.providers.settings import Resolved
     from abstractcore.types import GenerateRequest, StreamChunk
 
-_BODY_BYTES = 64 * 1024 * 1024
 _ERROR_BYTES = 64 * 1024
 _ERROR_SECONDS = 5.0
 _DRAIN_SECONDS = 0.1
@@ -109,7 +108,7 @@ class HttpProvider:
         reply.hurry(_ERROR_SECONDS)
         body = b""
         try:
-            body = await reply.read(_ERROR_BYTES, truncate=True)
+            body = await reply.read(_ERROR_BYTES)
         except AbstractCoreError:
             # The status alone says what failed; a body that breaks off adds nothing to it.
             reply.discard()
@@ -117,8 +116,7 @@ class HttpProvider:
         return read_error(reply.status, reply.headers, body, now=driver.now(), scrub=scrub)
 
     async def _whole(self, reply: HttpReply) -> AsyncGenerator[StreamChunk]:
-        body = await reply.read(_BODY_BYTES)
-        for chunk in self._decoded(body):
+        for chunk in self._decoded(await reply.read()):
             yield chunk
 
     def _decoded(self, body: bytes) -> Iterable[StreamChunk]:
@@ -134,7 +132,8 @@ class HttpProvider:
                 if not begun and (text := data.lstrip(b"\xef\xbb\xbf \r\n\t")):
                     begun = True
                     if not self.codec.streams(text):
-                        for chunk in self._decoded(data + await _rest(pieces)):
+                        rest = b"".join([piece async for piece in pieces])
+                        for chunk in self._decoded(data + rest):
                             yield chunk
                         return
                 for chunk in decoder.feed(data):
@@ -149,15 +148,18 @@ class HttpProvider:
         self._connections.close()
 
 
-def limits(max_connections: int | None, connect_timeout: float, read_timeout: float) -> Limits:
+def limits(
+    max_connections: int | None, connect_timeout: float, read_timeout: float, max_body_bytes: int
+) -> Limits:
     """Check what bounds the connections. Raises ConfigurationError for a number that is not positive."""
     given: dict[str, Any] = {"connect_timeout": connect_timeout, "read_timeout": read_timeout}
+    given["max_body_bytes"] = max_body_bytes
     if max_connections is not None:
         given["max_connections"] = max_connections
     for name, value in given.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
             raise ConfigurationError(f"{name} must be a number above 0")
-    return Limits(connect_timeout, read_timeout, max_connections)
+    return Limits(connect_timeout, read_timeout, max_connections, body_bytes=max_body_bytes)
 
 
 def _checked(name: str, headers: Mapping[str, str]) -> Headers:
@@ -192,14 +194,3 @@ def _json(body: bytes) -> Any:
     except (ValueError, RecursionError) as failure:
         problem = "is empty" if not body.strip() else f"is not JSON ({type(failure).__name__})"
     raise ResponseError(f"the answer {problem}")
-
-
-async def _rest(pieces: AsyncGenerator[bytes]) -> bytes:
-    rest: list[bytes] = []
-    room = _BODY_BYTES
-    async for data in pieces:
-        rest.append(data)
-        room -= len(data)
-        if room < 0:
-            raise ResponseError(f"the body is over {_BODY_BYTES} bytes")
-    return b"".join(rest)

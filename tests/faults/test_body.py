@@ -12,6 +12,7 @@ import pytest
 from abstractcore.errors import (
     AbstractCoreError,
     APIError,
+    ConfigurationError,
     ContextLengthError,
     IncompleteStreamError,
     OverloadedError,
@@ -415,3 +416,29 @@ def test_a_body_over_the_cap_is_unusable(
     assert_unusable(failure, server, waits)
     server.wait_for(lambda s: s.open_sockets == 0)
     assert server.bytes_sent < 80 * MEGABYTE
+
+
+@pytest.mark.parametrize("is_packed", [False, True], ids=["plain", "gzip"])
+def test_the_cap_is_the_callers(
+    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, waits: list[float], is_packed: bool
+) -> None:
+    """1.3: the cap is configurable, and holds for whole bodies and streams, compressed or not."""
+    answer = text("x" * 3_000)
+    server.replies(faults.gzipped(answer) if is_packed else answer)
+
+    assert whole_or_stream.ask(surface, server.llm(max_body_bytes=MEGABYTE), "Hi").content == "x" * 3_000
+    failure = failure_of(surface, whole_or_stream, server.llm(max_body_bytes=2_000))
+
+    assert_told(failure, ResponseError, attempts=1, retryable=False)
+    assert "max_body_bytes" in str(failure)
+    server.wait_for(lambda s: s.open_sockets == 1)
+
+
+@pytest.mark.parametrize("wrong", [0, -1, float("nan"), True, "1", None])
+def test_a_cap_that_is_none_is_refused_when_the_llm_is_made(server: FakeServer, wrong: Any) -> None:
+    """1.3: the cap cannot be taken away by mistake."""
+    if wrong is None:
+        assert server.llm(max_body_bytes=None).model
+        return
+    with pytest.raises(ConfigurationError, match="max_body_bytes"):
+        server.llm(max_body_bytes=wrong)
