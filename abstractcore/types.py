@@ -25,7 +25,7 @@ class TextPart(TypedDict):
 
 
 class ImagePart(TypedDict):
-    """An image: either *url* (fetched by the provider, never by us) or base64 *data* with its *media_type*."""
+    """An image: a *url* (fetched by the provider, never by us) or base64 *data* with its *media_type*."""
 
     type: Literal["image"]
     url: NotRequired[str]
