@@ -57,7 +57,8 @@ def _parts(content: str | Iterable[ContentPart], text_type: str) -> list[dict[st
 
 def _part(part: ContentPart, text_type: str) -> dict[str, Any]:
     if part["type"] == "image":
-        return {"type": "input_image", "image_url": image_url(part)}
+        # "auto" is the default, and the API's schema asks for it to be said.
+        return {"type": "input_image", "image_url": image_url(part), "detail": "auto"}
     return {**part, "type": text_type} if part["type"] == "text" else dict(part)
 
 

@@ -226,8 +226,8 @@ IMAGES: Any = [
 ]
 WIRE_IMAGES = [
     {"type": "input_text", "text": "What?"},
-    {"type": "input_image", "image_url": "https://x.test/a.png"},
-    {"type": "input_image", "image_url": "data:image/jpeg;base64,QUJD"},
+    {"type": "input_image", "image_url": "https://x.test/a.png", "detail": "auto"},
+    {"type": "input_image", "image_url": "data:image/jpeg;base64,QUJD", "detail": "auto"},
 ]
 
 

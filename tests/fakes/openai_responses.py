@@ -244,7 +244,7 @@ def _item_events(index: int, item: Mapping[str, Any], piece: int) -> Iterable[di
     for number, part in enumerate(item.get("content") or ()):
         yield from _part_events({**place, "content_index": number}, "response.content_part", part, piece)
     if "arguments" in item:
-        kind, written = "response.function_call_arguments", item["arguments"]
+        kind, written = f"response.{item['type']}_arguments", item["arguments"]
         for delta in _split(written, piece):
             yield {"type": f"{kind}.delta", **place, "delta": delta}
         yield {"type": f"{kind}.done", **place, "name": item.get("name"), "arguments": written}
