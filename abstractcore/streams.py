@@ -6,12 +6,15 @@ collection) closes the core generator, and with it the HTTP response or the loca
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import sys
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from abstractcore.drivers.blocking import iterate, run
+from abstractcore.drivers.generators import Inside
 from abstractcore.errors import ClosedError, ConfigurationError
 from abstractcore.types import PHASES, GenerateResponse, StreamChunk
 
@@ -68,7 +71,7 @@ class StreamCore:
             raise ConfigurationError("another task is opening this stream")
         self._is_opening = True
         try:
-            self._first = await anext(self._source)
+            self._first = await Inside(anext(self._source))
         except BaseException:
             self._source = None
             raise
@@ -171,6 +174,16 @@ class Chunks(AsyncIterator[StreamChunk]):
 # Open sources are held here, so that the garbage collector, should it find a stream in a circle,
 # does not meet the generators inside one source one by one: only the outermost can be closed.
 _sources: set[AsyncGenerator[StreamChunk]] = set()
+
+
+@atexit.register
+def _close_what_is_open() -> None:
+    """Close what no loop will: the interpreter ends, and would tell of each generator that it meets."""
+    for source in list(_sources):
+        closing = source.aclose()
+        with contextlib.suppress(Exception):  # whatever wants its loop goes without
+            for _ in range(100):
+                closing.send(None)
 
 
 class Stream(Iterator[StreamChunk]):

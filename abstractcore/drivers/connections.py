@@ -27,6 +27,7 @@ from abstractcore.drivers.base import Deadline, HttpRequest, Mailbox
 from abstractcore.drivers.blocking import BlockingMailbox
 from abstractcore.drivers.eventloop import LoopMailbox
 from abstractcore.drivers.failures import translate, without_frames
+from abstractcore.drivers.generators import begun_before_the_loop
 from abstractcore.drivers.inflate import inflater
 from abstractcore.drivers.sockets import BlockingSockets, Clock, LoopSockets
 from abstractcore.errors import (
@@ -444,6 +445,11 @@ class Pool:
         for connection in stack:
             connection.discard()
 
+    def close_idle(self) -> None:
+        """Close the connections that wait."""
+        for origin in list(self._idle):
+            self._drop_idle(origin)
+
     def close(self) -> None:
         """Close every connection, busy or not."""
         self.closed = True
@@ -467,7 +473,7 @@ class LoopPool(Pool):
         """Send, and see to it first that the loop's end is noticed."""
         if self._guard is None:
             self._guard = self._until_the_loop_ends()
-            await anext(self._guard)
+            await begun_before_the_loop(self._guard)
         return await super().send(request, deadline)
 
     async def _until_the_loop_ends(self) -> AsyncGenerator[None]:
@@ -495,7 +501,7 @@ class Connections:
         self._of_loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopPool]
         self._of_loops = weakref.WeakKeyDictionary()
         # Sockets that nobody closed are closed with the object, quietly, and at the interpreter's end.
-        self._finalizer = weakref.finalize(self, _close_all, [self._blocking], self._of_loops)
+        self._finalizer = weakref.finalize(self, _close_idle, [self._blocking], self._of_loops)
 
     def blocking(self) -> Pool:
         """Give the connections of threads."""
@@ -516,6 +522,8 @@ class Connections:
         """Close every connection of every surface and loop."""
         self.closed = True
         self._finalizer()
+        for pool in [self._blocking, *self._of_loops.values()]:
+            pool.close()
 
     def abandon(self) -> None:
         """Forget every connection without closing it: they belong to the parent process."""
@@ -524,9 +532,10 @@ class Connections:
         self._start()
 
 
-def _close_all(blocking: list[Pool], of_loops: Mapping[asyncio.AbstractEventLoop, LoopPool]) -> None:
+def _close_idle(blocking: list[Pool], of_loops: Mapping[asyncio.AbstractEventLoop, LoopPool]) -> None:
+    # A busy one belongs to whoever waits at it: perhaps a daemon thread, as the interpreter ends.
     for pool in [*blocking, *of_loops.values()]:
-        pool.close()
+        pool.close_idle()
 
 
 _everyone: weakref.WeakSet[Connections] = weakref.WeakSet()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import select
 import socket
 import ssl
@@ -130,6 +131,7 @@ class BlockingStream(httpcore.NetworkStream):
 
     def __init__(self, sock: socket.socket, clock: Clock) -> None:
         self._socket = sock
+        self._process = os.getpid()
         self._clock = clock
         self._held: list[bytes] = []
         self._early = b""
@@ -217,9 +219,10 @@ class BlockingStream(httpcore.NetworkStream):
         return self
 
     def close(self) -> None:
-        """Close the socket; a thread that waits at it wakes."""
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+        """Close the socket; a thread that waits at it wakes. A forked child closes its copy alone."""
+        if os.getpid() == self._process:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
     def get_extra_info(self, info: str) -> Any:
