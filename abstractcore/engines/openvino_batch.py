@@ -1,10 +1,11 @@
-"""The jobs of one OpenVINO model: what each has been given, and what to do when a step fails.
+"""The jobs of one OpenVINO model: what each has been given, and which may start.
 
 Runs in the worker's process. Knows no pipe.
 
-A grammar that the runtime refuses raises in `step()` and takes every job of the batch with it. So a
-grammar that has not produced a token yet is never in the batch beside another such one: when a step
-fails, it is the one that ends, and the others are started again from what they have.
+A grammar that the runtime refuses raises in its first `step()`, while the neighbours of its job are being
+sampled in other threads: the whole batch is broken by that. So a grammar that may be refused does its
+first step alone. It waits until the batch is empty, and those behind it wait for it; once it has
+passed, the same schema joins the batch like any other.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from abstractcore.engines.detokenize import StopTexts
 from abstractcore.engines.openvino_model import Refused, draw_seed
+from abstractcore.engines.plain_schema import is_plain
 
 if TYPE_CHECKING:
     from abstractcore.engines.openvino_model import Model
@@ -25,18 +27,17 @@ _MAX_PROVEN = 1024
 
 
 class _Job:
-    """One answer: its prompt, its ids so far, and the text that waits to be sure."""
+    """One answer: the ids of its prompt, how many tokens it may have, and the text that waits to be sure."""
 
     def __init__(self, number: int, prompt: Mapping[str, Any], ids: list[int], model: Model) -> None:
         self.number = number
         self.prompt = prompt
-        self.prompt_ids = ids
-        self.answer_ids: list[int] = []
+        self.ids = ids
         left = model.context_length - len(ids)
         self.room = min(prompt["max_output_tokens"] or left, left)
-        self.seed = draw_seed(prompt["sampling"])
         self.words = model.detokenizer()
         self.stops = StopTexts(prompt["stop"])
+        self.is_plain = prompt["schema"] is None or is_plain(prompt["schema"])
         self.handle: Any = None
 
 
@@ -46,8 +47,7 @@ class Batch:
     def __init__(self, model: Model) -> None:
         self._model = model
         self._jobs: dict[int, _Job] = {}
-        self._held: deque[_Job] = deque()
-        self._suspect: _Job | None = None
+        self._queue: deque[_Job] = deque()
         self._proven: set[str] = set()
         self._requests = 0
 
@@ -55,13 +55,9 @@ class Batch:
         """Take a job, or refuse it."""
         try:
             ids, thinks, unsaid = self._model.read(prompt)
-            job = _Job(number, prompt, ids, self._model)
-            if self._is_unproven(job):
-                self._held.append(job)
-            else:
-                self._start(job)
         except Refused as refusal:
             return [["failed", number, refusal.kind, refusal.message]]
+        self._queue.append(_Job(number, prompt, ids, self._model))
         return [["accepted", number, len(ids), thinks, unsaid]]
 
     def cancel(self, number: int) -> None:
@@ -69,19 +65,20 @@ class Batch:
         job = self._jobs.pop(number, None)
         if job is not None:
             job.handle.cancel()
-            self._clear(job)
-        self._held = deque(job for job in self._held if job.number != number)
+        self._queue = deque(job for job in self._queue if job.number != number)
 
     def step(self) -> list[Any]:
         """Advance every job by one step. Raises when the model cannot go on."""
-        events = self._start_held()
+        events, suspect = self._start_queued()
         try:
             if not self._model.is_idle():
                 self._model.step()
-        except RuntimeError as failure:
-            if self._suspect is None:
+        except RuntimeError:
+            if suspect is None:
                 raise
-            return events + self._recover(failure)
+            return [*events, self._convict(suspect)]
+        if suspect is not None:
+            self._remember(suspect.prompt["schema"])
         for job in list(self._jobs.values()):
             events += self._read(job)
         if not self._jobs:
@@ -90,29 +87,46 @@ class Batch:
 
     # ---- starting ----
 
-    def _is_unproven(self, job: _Job) -> bool:
-        return job.prompt["schema"] is not None and job.prompt["schema"] not in self._proven
-
-    def _start(self, job: _Job) -> None:
-        self._requests += 1
-        left = job.room - len(job.answer_ids)
-        ids = job.prompt_ids + job.answer_ids
-        job.handle = self._model.start(self._requests, ids, job.prompt, left, job.seed)
-        self._jobs[job.number] = job
-
-    def _start_held(self) -> list[Any]:
-        """Let the next job with a grammar in, if none in the batch is unproven."""
+    def _start_queued(self) -> tuple[list[Any], _Job | None]:
+        """Start the jobs that may, in their order; give the one whose grammar is on trial."""
         events: list[Any] = []
-        while self._held and self._suspect is None:
-            job = self._held.popleft()
+        while self._queue:
+            is_suspect = not self._is_trusted(self._queue[0])
+            if is_suspect and self._jobs:
+                break
+            job = self._queue.popleft()
+            if is_suspect:
+                self._settle()
             try:
                 self._start(job)
             except Refused as refusal:
                 events.append(["failed", job.number, refusal.kind, refusal.message])
                 continue
-            if self._is_unproven(job):
-                self._suspect = job
-        return events
+            if is_suspect:
+                return events, job
+        return events, None
+
+    def _is_trusted(self, job: _Job) -> bool:
+        return job.is_plain or job.prompt["schema"] in self._proven
+
+    def _start(self, job: _Job) -> None:
+        self._requests += 1
+        sampling = job.prompt["sampling"]
+        job.handle = self._model.start(self._requests, job.ids, job.prompt, job.room, draw_seed(sampling))
+        self._jobs[job.number] = job
+
+    def _remember(self, schema: str) -> None:
+        if len(self._proven) >= _MAX_PROVEN:
+            self._proven.clear()
+        self._proven.add(schema)
+
+    def _convict(self, suspect: _Job) -> list[Any]:
+        """End the job whose grammar the runtime refused; it was alone."""
+        suspect.handle.cancel()
+        del self._jobs[suspect.number]
+        self._settle()
+        reason = "the runtime cannot follow this JSON Schema"
+        return ["failed", suspect.number, "ConfigurationError", reason]
 
     # ---- reading ----
 
@@ -121,61 +135,30 @@ class Batch:
             return []
         output = job.handle.read().get(0)
         if output is None:
-            self._end(job)
+            del self._jobs[job.number]
             return [["failed", job.number, "OutOfMemoryError", "the KV cache is full: see cache_gb="]]
-        self._prove(job)
-        job.answer_ids += output.generated_ids
         finish = _FINISH.get(output.finish_reason.name)
-        text = job.stops.feed(job.words.feed(output.generated_ids))
-        if finish is not None and not job.stops.is_met:
-            text += job.stops.feed(job.words.end())
+        text = self._text(job, output.generated_ids, is_last=finish is not None)
         if job.stops.is_met:
             finish = "stop"
             job.handle.cancel()
-        elif finish is not None:
-            text += job.stops.end()
         if finish is not None:
-            self._end(job)
+            del self._jobs[job.number]
         return [["delta", job.number, text, len(output.generated_ids), finish]]
 
-    def _prove(self, job: _Job) -> None:
-        if job is self._suspect:
-            if len(self._proven) >= _MAX_PROVEN:
-                self._proven.clear()
-            self._proven.add(job.prompt["schema"])
-            self._clear(job)
-
-    def _end(self, job: _Job) -> None:
-        del self._jobs[job.number]
-        self._clear(job)
-
-    def _clear(self, job: _Job) -> None:
-        if job is self._suspect:
-            self._suspect = None
+    @staticmethod
+    def _text(job: _Job, ids: list[int], *, is_last: bool) -> str:
+        text = job.stops.feed(job.words.feed(ids))
+        if is_last and not job.stops.is_met:
+            text += job.stops.feed(job.words.end())
+        if is_last and not job.stops.is_met:
+            text += job.stops.end()
+        return text
 
     def _settle(self) -> None:
         """Step cancelled requests out of the pipeline, so that an idle model holds nothing."""
         for _ in range(_STEPS_UNTIL_IDLE):
-            if self._model.is_idle():
-                return
-            self._model.step()
-
-    # ---- a step that failed ----
-
-    def _recover(self, failure: RuntimeError) -> list[Any]:
-        """End the suspect, and start its neighbours again from where they are."""
-        suspect = self._suspect
-        assert suspect is not None
-        innocent = [job for job in self._jobs.values() if job is not suspect]
-        events = [event for job in innocent for event in self._read(job)]
-        suspect.handle.cancel()
-        self._end(suspect)
-        for job in self._jobs.values():
-            job.handle.cancel()
-        self._settle()
+            if not self._model.is_idle():
+                self._model.step()
         if not self._model.is_idle():
-            raise failure
-        for job in list(self._jobs.values()):
-            self._start(job)
-        reason = "the runtime cannot follow this JSON Schema"
-        return [*events, ["failed", suspect.number, "ConfigurationError", reason]]
+            raise RuntimeError("requests that were cancelled are still there")

@@ -110,6 +110,7 @@ class Scheduler:
         self._has_removed = False
         self._steps = 0
         self._is_closing = False
+        self._is_silent = False
         self._has_ended = False
         self._thread = threading.Thread(target=self._main, name=f"abstractcore {name}", daemon=True)
         self._thread.start()
@@ -169,6 +170,13 @@ class Scheduler:
         if threading.current_thread() is not self._thread:
             self._thread.join(_JOIN_SECONDS)
 
+    def abandon(self) -> None:
+        """At the end of the process: stop, and tell nobody; who still waits is a daemon thread."""
+        self._is_silent = True
+        self._is_closing = True
+        if self._runtime is not None:
+            self._runtime.interrupt()
+
     def forget(self) -> None:
         """In a forked child: let go of the parent's model."""
         if self._runtime is not None:
@@ -193,6 +201,8 @@ class Scheduler:
                 # Whatever it was, the next job starts afresh.
                 self._die(failure)
         self._has_ended = True
+        if self._is_silent:
+            return
         self._obey(wait=False)
         self._end_all(ClosedError(f"{self.name}: the model was closed"))
         self._drop_runtime()

@@ -102,16 +102,16 @@ def _watch_process() -> None:
     if _watched:
         return
     _watched = True
-    atexit.register(_close_all)
+    atexit.register(_abandon_all)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_forget_all)
 
 
-def _close_all() -> None:
+def _abandon_all() -> None:
     """At the end of the process: no worker outlives it."""
     for scheduler in list(_table.schedulers.values()):
         if scheduler.pid == os.getpid():
-            scheduler.close()
+            scheduler.abandon()
 
 
 def _forget_all() -> None:

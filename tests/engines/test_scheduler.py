@@ -48,6 +48,18 @@ def test_an_answer_comes_up_from_the_engine(
     assert response.raw["timings"]["time_to_first_token"] >= 0
 
 
+def test_a_tool_call_in_the_text_is_read(surface: Surface, llm: Any, whole_or_stream: WholeOrStream) -> None:
+    """CONTRACT B2, B11: if tools were offered; else it is text."""
+    text = 'Wait <tool_call>{"name": "look", "arguments": {"at": "it"}}</tool_call>'
+    tool = {"name": "look", "description": "", "parameters": {"type": "object", "properties": {}}}
+    response = whole_or_stream.ask(surface, llm, text, tools=[tool])
+    (call,) = response.tool_calls
+
+    assert (response.content, response.finish_reason) == ("Wait", "tool_calls")
+    assert (call.name, call.arguments) == ("look", {"at": "it"})
+    assert whole_or_stream.ask(surface, llm, text).content == text
+
+
 def test_a_late_call_joins_the_batch_that_is_running(surface: Surface, toy: Toy, llm: Any) -> None:
     """CONTRACT I1: one step advances the early job and the late one."""
     toy.hold()
