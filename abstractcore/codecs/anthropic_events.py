@@ -8,16 +8,17 @@ first event of a stream that brings all of it, so that both ways give the same a
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, ClassVar
 
 from abstractcore.codecs.anthropic_turns import tool_input
+from abstractcore.codecs.framed_stream import FramedStream, cut_off
 from abstractcore.codecs.framing import SSEDecoder
 from abstractcore.codecs.http_errors import error_in_body
 from abstractcore.codecs.json_text import as_array, as_count, as_object, as_text, is_object, parse_event
 from abstractcore.codecs.tool_call_parts import read_arguments
-from abstractcore.errors import APIError, IncompleteStreamError, ResponseError
+from abstractcore.errors import APIError, ResponseError
 from abstractcore.types import FinishReason, Phase, StreamChunk, ToolCall, Usage
 
 # https://platform.claude.com/docs/en/build-with-claude/handling-stop-reasons
@@ -215,41 +216,14 @@ class MessageAnswer:
     }
 
 
-class MessageStream:
+class MessageStream(FramedStream):
     """Reads one streamed answer. `message_stop` ends it, or its bytes do after a stop reason."""
 
-    __slots__ = ("_answer", "_frames", "finished")
+    __slots__ = ("_answer",)
 
     def __init__(self, name: str) -> None:
-        self.finished = False
-        self._frames = SSEDecoder()
+        super().__init__(SSEDecoder())
         self._answer = MessageAnswer(name)
-
-    def feed(self, data: bytes) -> Iterator[StreamChunk]:
-        """Read the next bytes; what they complete comes before what is wrong with them is raised."""
-        if self.finished:
-            return
-        for text in self._frames.feed(data):
-            yield from self._event(text)
-            if self.finished:
-                return
-        if self._frames.failure:
-            raise self._frames.failure
-
-    def end(self) -> Iterator[StreamChunk]:
-        """Say that the bytes have ended. Raises IncompleteStreamError when the answer has not."""
-        if self.finished:
-            return
-        for text in self._frames.end():
-            yield from self._event(text)
-        if self._frames.failure:
-            raise self._frames.failure
-        if self.finished:
-            return
-        if self._answer.raw_finish_reason is None:
-            raise IncompleteStreamError("the stream ended before the answer did", phase="body")
-        self.finished = True
-        yield from self._answer.done()
 
     def _event(self, text: str) -> Iterable[StreamChunk]:
         if not text.strip() or text.strip() == "[DONE]":  # what gateways add from the other wire
@@ -258,6 +232,11 @@ class MessageStream:
         if event.get("type") != "message_stop":
             return self._answer.read(event)
         self.finished = True
+        return self._answer.done()
+
+    def _at_end(self) -> Iterable[StreamChunk]:
+        if self._answer.raw_finish_reason is None:
+            raise cut_off()
         return self._answer.done()
 
 

@@ -14,8 +14,9 @@ from typing import Any
 
 from abstractcore.codecs.base import StreamDecoder, WireRequest
 from abstractcore.codecs.flat_schema import flat
+from abstractcore.codecs.framed_stream import cut_off
 from abstractcore.codecs.json_text import clean, is_array, is_object
-from abstractcore.codecs.ollama_chat_events import OllamaAnswer, OllamaStream, cut_off
+from abstractcore.codecs.ollama_chat_events import OllamaAnswer, OllamaStream
 from abstractcore.codecs.text_marks import TextMarks
 from abstractcore.errors import ResponseError, UnsupportedFeatureError
 from abstractcore.types import GenerateRequest, Message, StreamChunk, ToolCallDict, ToolSpec

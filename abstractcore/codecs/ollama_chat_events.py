@@ -7,15 +7,16 @@ so that both ways give the same answer.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
+from abstractcore.codecs.framed_stream import FramedStream
 from abstractcore.codecs.framing import NDJSONDecoder
 from abstractcore.codecs.http_errors import error_in_body
 from abstractcore.codecs.json_text import as_array, as_count, as_text, is_object, parse_event
 from abstractcore.codecs.text_marks import TextMarks
 from abstractcore.codecs.tool_call_parts import ToolCallParts
-from abstractcore.errors import APIError, IncompleteStreamError, ResponseError
+from abstractcore.errors import APIError, ResponseError
 from abstractcore.types import FinishReason, StreamChunk, Usage
 
 # "load" and "unload" answer a request without messages; a runner that broke off gives no reason.
@@ -87,52 +88,19 @@ class OllamaAnswer:
         return [*(StreamChunk("tool_calling", tool_call=call) for call in calls), done]
 
 
-class OllamaStream:
+class OllamaStream(FramedStream):
     """Reads one streamed answer. Only a line that is `done` ends it."""
 
-    __slots__ = ("_answer", "_lines", "_marks", "finished")
+    __slots__ = ("_answer",)
 
     def __init__(self, marks: TextMarks | None = None) -> None:
-        self.finished = False
-        self._lines = NDJSONDecoder()
+        super().__init__(NDJSONDecoder(), marks)
         self._answer = OllamaAnswer()
-        self._marks = marks
 
-    def feed(self, data: bytes) -> Iterator[StreamChunk]:
-        """Read the next bytes; what they complete comes before what is wrong with them is raised."""
-        if not self.finished:
-            yield from self._events(self._lines.feed(data))
-
-    def end(self) -> Iterator[StreamChunk]:
-        """Say that the bytes have ended. Raises IncompleteStreamError when the answer has not."""
-        if self.finished:
-            return
-        try:
-            yield from self._events(self._lines.end())
-        except IncompleteStreamError:  # cut inside a line, whatever is left of it
-            raise cut_off() from None
-        if not self.finished:
-            raise cut_off()
-
-    def _events(self, lines: list[str]) -> Iterator[StreamChunk]:
-        for line in lines:
-            chunks = self._answer.read(parse_event(line))
-            self.finished = self._answer.is_done
-            yield from self._marked(chunks)
-            if self.finished:
-                return
-        if self._lines.failure:
-            raise self._lines.failure
-
-    def _marked(self, chunks: list[StreamChunk]) -> Iterable[StreamChunk]:
-        if self._marks is not None and self._marks.is_spent:
-            self._marks = None
-        return chunks if self._marks is None else self._marks.through(chunks)
-
-
-def cut_off() -> IncompleteStreamError:
-    """Make the error of an answer that was never done."""
-    return IncompleteStreamError("the stream ended before the answer did", phase="body", retryable=True)
+    def _event(self, text: str) -> Iterable[StreamChunk]:
+        chunks = self._answer.read(parse_event(text))
+        self.finished = self._answer.is_done
+        return chunks
 
 
 def _failure(error: Any, event: dict[str, Any]) -> APIError:

@@ -7,9 +7,10 @@ as one big delta, so that both ways give the same answer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
+from abstractcore.codecs.framed_stream import FramedStream, cut_off
 from abstractcore.codecs.framing import SSEDecoder
 from abstractcore.codecs.http_errors import error_in_body
 from abstractcore.codecs.json_text import (
@@ -24,7 +25,7 @@ from abstractcore.codecs.json_text import (
 from abstractcore.codecs.reasoning_details import ReasoningDetails
 from abstractcore.codecs.text_marks import TextMarks
 from abstractcore.codecs.tool_call_parts import ToolCallParts
-from abstractcore.errors import IncompleteStreamError, ResponseError
+from abstractcore.errors import ResponseError
 from abstractcore.types import FinishReason, Phase, StreamChunk, Usage
 
 _FINISH_REASONS: dict[str, FinishReason] = {
@@ -167,63 +168,28 @@ class ChatAnswer:
         return {name: value for name, value in known.items() if value is not None}
 
 
-class ChatStream:
+class ChatStream(FramedStream):
     """Reads one streamed answer. `[DONE]` ends it, or its bytes do after a finish reason."""
 
-    __slots__ = ("_answer", "_frames", "_marks", "finished")
+    __slots__ = ("_answer",)
 
     def __init__(self, name: str, marks: TextMarks | None = None) -> None:
-        self.finished = False
-        self._frames = SSEDecoder()
+        super().__init__(SSEDecoder(), marks)
         self._answer = ChatAnswer(name)
-        self._marks = marks
-
-    def feed(self, data: bytes) -> Iterator[StreamChunk]:
-        """Read the next bytes; what they complete comes before what is wrong with them is raised."""
-        if self.finished:
-            return
-        for text in self._frames.feed(data):
-            yield from self._event(text)
-            if self.finished:
-                return
-        if self._frames.failure:
-            raise self._frames.failure
-
-    def end(self) -> Iterator[StreamChunk]:
-        """Say that the bytes have ended. Raises IncompleteStreamError when the answer has not."""
-        if self.finished:
-            return
-        try:
-            for text in self._frames.end():
-                yield from self._event(text)
-        except IncompleteStreamError:  # cut inside an event, whatever is left of it
-            raise _cut_off() from None
-        if self._frames.failure:
-            raise self._frames.failure
-        if self.finished:
-            return
-        if self._answer.raw_finish_reason is None:
-            raise _cut_off()
-        self.finished = True
-        yield from self._marked(self._answer.done())
 
     def _event(self, text: str) -> Iterable[StreamChunk]:
         if text[:1] != "{":
             if text.strip() == "[DONE]":
                 self.finished = True
-                return self._marked(self._answer.done())
+                return self._answer.done()
             if not text.strip():
                 return ()
-        return self._marked(self._answer.read(parse_event(text), "delta"))
+        return self._answer.read(parse_event(text), "delta")
 
-    def _marked(self, chunks: list[StreamChunk]) -> Iterable[StreamChunk]:
-        if self._marks is not None and self._marks.is_spent:
-            self._marks = None
-        return chunks if self._marks is None else self._marks.through(chunks)
-
-
-def _cut_off() -> IncompleteStreamError:
-    return IncompleteStreamError("the stream ended before the answer did", phase="body", retryable=True)
+    def _at_end(self) -> Iterable[StreamChunk]:
+        if self._answer.raw_finish_reason is None:
+            raise cut_off()
+        return self._answer.done()
 
 
 def _first(choices: Any) -> dict[str, Any] | None:

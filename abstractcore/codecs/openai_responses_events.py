@@ -7,9 +7,10 @@ the last event of a stream that brought nothing before it, so that both ways giv
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, NamedTuple
 
+from abstractcore.codecs.framed_stream import FramedStream
 from abstractcore.codecs.framing import SSEDecoder
 from abstractcore.codecs.http_errors import error_in_body
 from abstractcore.codecs.json_text import (
@@ -22,7 +23,7 @@ from abstractcore.codecs.json_text import (
     parse_event,
 )
 from abstractcore.codecs.tool_call_parts import ToolCallParts
-from abstractcore.errors import IncompleteStreamError, ResponseError
+from abstractcore.errors import ResponseError
 from abstractcore.types import FinishReason, Phase, StreamChunk, Usage
 
 _FINISH_REASONS: dict[str, FinishReason] = {
@@ -306,40 +307,14 @@ def _usage(usage: Any) -> Usage | None:
     )
 
 
-class ResponsesStream:
+class ResponsesStream(FramedStream):
     """Reads one streamed answer. The event that repeats the response ends it; there is no `[DONE]`."""
 
-    __slots__ = ("_answer", "_frames", "finished")
+    __slots__ = ("_answer",)
 
     def __init__(self, name: str) -> None:
-        self.finished = False
-        self._frames = SSEDecoder()
+        super().__init__(SSEDecoder())
         self._answer = ResponsesAnswer(name)
-
-    def feed(self, data: bytes) -> Iterator[StreamChunk]:
-        """Read the next bytes; what they complete comes before what is wrong with them is raised."""
-        if self.finished:
-            return
-        for text in self._frames.feed(data):
-            yield from self._event(text)
-            if self.finished:
-                return
-        if self._frames.failure:
-            raise self._frames.failure
-
-    def end(self) -> Iterator[StreamChunk]:
-        """Say that the bytes have ended. Raises IncompleteStreamError when the answer has not."""
-        if self.finished:
-            return
-        try:
-            for text in self._frames.end():
-                yield from self._event(text)
-        except IncompleteStreamError:  # cut inside an event, whatever is left of it
-            raise _cut_off() from None
-        if self._frames.failure:
-            raise self._frames.failure
-        if not self.finished:
-            raise _cut_off()
 
     def _event(self, text: str) -> Iterable[StreamChunk]:
         if not text.strip() or text.strip() == "[DONE]":  # what gateways add from the other wire
@@ -349,7 +324,3 @@ class ResponsesStream:
             return chunks
         self.finished = True
         return [*chunks, *self._answer.done()]
-
-
-def _cut_off() -> IncompleteStreamError:
-    return IncompleteStreamError("the stream ended before the answer did", phase="body", retryable=True)
