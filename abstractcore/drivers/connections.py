@@ -25,11 +25,12 @@ import httpcore
 
 from abstractcore.drivers.base import Deadline, HttpRequest, Mailbox
 from abstractcore.drivers.blocking import BlockingMailbox
+from abstractcore.drivers.clock import Clock
 from abstractcore.drivers.eventloop import LoopMailbox
 from abstractcore.drivers.failures import translate, without_frames
 from abstractcore.drivers.generators import begun_before_the_loop
 from abstractcore.drivers.inflate import inflater
-from abstractcore.drivers.sockets import BlockingSockets, Clock, LoopSockets
+from abstractcore.drivers.sockets import BlockingSockets, LoopSockets
 from abstractcore.errors import (
     AbstractCoreError,
     ClosedError,
@@ -275,9 +276,9 @@ class Reply:
             room = connection.pool.limits.body_bytes
             async for data in source:
                 for piece in inflate.feed(data) if inflate else (data,):
-                    yield piece
                     if (room := room - len(piece)) < 0:
                         raise ResponseError(self._too_big())
+                    yield piece
             if inflate:
                 inflate.end()
             await connection.colour.finish(self._response)
@@ -293,11 +294,11 @@ class Reply:
             else:
                 await self._abandon(source)
 
-    async def _abandon(self, source: AsyncIterator[bytes]) -> None:
     def _too_big(self) -> str:
         limit = self._connection.pool.limits.body_bytes
         return f"{self._connection.where}: the answer is over {limit:,} bytes (max_body_bytes)"
 
+    async def _abandon(self, source: AsyncIterator[bytes]) -> None:
         self.discard()
         close = getattr(source, "aclose", None)
         if close is not None:

@@ -21,7 +21,7 @@ from abstractcore.errors import (
 )
 
 if TYPE_CHECKING:
-    from abstractcore.drivers.sockets import Clock
+    from abstractcore.drivers.clock import Clock
 
 
 def translate(failure: Exception, clock: Clock, where: str) -> AbstractCoreError | None:

@@ -25,105 +25,14 @@ import httpcore
 from abstractcore.drivers.addresses import connected_socket
 
 if TYPE_CHECKING:
-    from abstractcore.drivers.base import Deadline
-    from abstractcore.errors import TransportPhase
+    from abstractcore.drivers.clock import Clock
 
 _HELD_BYTES = 64 * 1024
 _BUFFERED_BYTES = 256 * 1024
-_HEAD_BYTES = 256 * 1024
 _READ_BYTES = 64 * 1024
 _LONGEST_POLL = 3600.0
-_HTTP = b"HTTP/"
-_STATUS_BYTES = len(b"HTTP/1.1 200")
 # What a socket without timeout says when it is full; TLS may want to read before it can write.
 _FULL = (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError)
-
-
-class Clock:
-    """How long the next wait of a connection may be, and what it has seen of its peer."""
-
-    __slots__ = (
-        "_head_bytes",
-        "connect_timeout",
-        "deadline",
-        "head",
-        "heard",
-        "heard_at",
-        "peer_closed",
-        "silence",
-        "stage",
-        "tunnels",
-    )
-
-    def __init__(self, connect_timeout: float, *, tunnels: bool = False) -> None:
-        self.connect_timeout = connect_timeout
-        self.tunnels = tunnels
-        """Whether a proxy is asked for the way before TLS begins; that is a part of connecting."""
-        self.deadline: Deadline | None = None
-        self.start(None)
-
-    def start(self, deadline: Deadline | None) -> None:
-        """Begin a request: until its headers are in, only *deadline* counts."""
-        self.deadline = deadline
-        self.silence: float | None = None
-        self.heard = False
-        self.heard_at = time.monotonic()
-        self.peer_closed = False
-        self.expect_head()
-
-    def expect_head(self) -> None:
-        """Wait for the head of an answer from here."""
-        self.stage: TransportPhase = "headers"
-        self.head = b""
-        """How the answer begins, as far as its status."""
-        self._head_bytes = 0
-
-    def connected(self) -> None:
-        """Note that the socket is there: what is read next is an answer, or a proxy's."""
-        self.expect_head()
-        if self.tunnels:
-            self.stage = "connect"
-
-    def check_head(self, data: bytes) -> None:
-        """Refuse a head that does not begin as HTTP does, or that has no end.
-
-        An SSH or SMTP server greets and waits: nobody else would notice before the deadline.
-        """
-        if self.silence is not None:
-            return
-        self.head = (self.head + data)[:_STATUS_BYTES] if len(self.head) < _STATUS_BYTES else self.head
-        self._head_bytes += len(data)
-        if not (self.head.startswith(_HTTP) or _HTTP.startswith(self.head)):
-            raise httpcore.RemoteProtocolError("not HTTP")
-        if self._head_bytes > _HEAD_BYTES:
-            raise httpcore.RemoteProtocolError("endless headers")
-
-    def hear(self) -> None:
-        """Note that bytes have come."""
-        self.heard = True
-        self.heard_at = time.monotonic()
-
-    def left(self) -> float:
-        """Tell the seconds until the deadline."""
-        return 1e9 if self.deadline is None else self.deadline.left()
-
-    def connecting(self, stage: TransportPhase) -> float:
-        """Tell the seconds that connecting may take from here."""
-        self.stage = stage
-        return max(0.0, min(self.connect_timeout, self.left()))
-
-    def patience(self) -> float:
-        """Tell the seconds that the next read may take."""
-        if self.stage == "connect":
-            return self.connecting("connect")
-        left = self.left()
-        return max(0.0, left if self.silence is None else min(left, self.silence))
-
-    def dripped(self) -> bool:
-        """Whether the deadline passed while bytes kept coming, and not in a long silence."""
-        if self.deadline is None or self.deadline.left() > 0:
-            return False
-        return self.heard and time.monotonic() - self.heard_at < self.deadline.seconds / 2
 
 
 class BlockingStream(httpcore.NetworkStream):
@@ -145,7 +54,7 @@ class BlockingStream(httpcore.NetworkStream):
         data, self._early = self._early or self._receive(max_bytes), b""
         if data:
             self._clock.hear()
-            self._clock.check_head(data)
+            _check_head(self._clock, data)
         else:
             self._clock.peer_closed = True
         return data
@@ -232,6 +141,11 @@ class BlockingStream(httpcore.NetworkStream):
         if info == "ssl_object":
             return self._socket if isinstance(self._socket, ssl.SSLSocket) else None
         return self._socket if info == "socket" else None
+
+
+def _check_head(clock: Clock, data: bytes) -> None:
+    if problem := clock.problem_of_head(data):
+        raise httpcore.RemoteProtocolError(problem)
 
 
 def _is_ready(sock: socket.socket, seconds: float, *, to_write: bool = False) -> bool:
@@ -378,7 +292,7 @@ class LoopStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
         if self._reading_paused and not self._data and self._transport is not None:
             self._reading_paused = False
             self._transport.resume_reading()
-        self._clock.check_head(data)
+        _check_head(self._clock, data)
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
