@@ -203,13 +203,12 @@ class BasicSession(Generates):
         Messages, system prompt, temperature and seed are kept; no key, no provider, no tool.
         Raises SessionError; the old file is then as it was.
         """
-        data = history.dumps(history.Saved(self.messages, self.system_prompt, self.temperature, self.seed))
+        messages = list(self.messages)  # as they stand now, whatever turn ends meanwhile
+        data = history.dumps(history.Saved(messages, self.system_prompt, self.temperature, self.seed))
         try:
             write_whole(Path(path), data)
-        except OSError as failure:
-            raise SessionError(
-                f"{os.fspath(path)} cannot be saved: {failure.strerror or failure}"
-            ) from failure
+        except (OSError, ValueError) as failure:
+            raise SessionError(f"{os.fspath(path)} cannot be saved: {_reason(failure)}") from failure
 
     @classmethod
     def load(
@@ -218,11 +217,13 @@ class BasicSession(Generates):
         """Read a session that `save` wrote. Raises SessionError, naming the path and the reason."""
         try:
             data = Path(path).read_bytes()
-        except OSError as failure:
-            raise SessionError(
-                f"{os.fspath(path)} cannot be loaded: {failure.strerror or failure}"
-            ) from failure
+        except (OSError, ValueError) as failure:
+            raise SessionError(f"{os.fspath(path)} cannot be loaded: {_reason(failure)}") from failure
         saved = history.loads(data, os.fspath(path))
         session = cls(provider, saved.system_prompt, tools, saved.temperature, saved.seed)
         session.messages = saved.messages
         return session
+
+
+def _reason(failure: OSError | ValueError) -> str:
+    return getattr(failure, "strerror", None) or str(failure)

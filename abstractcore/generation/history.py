@@ -11,22 +11,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from abstractcore.errors import SessionError
-from abstractcore.generation.messages import clean_messages
+from abstractcore.codecs.json_text import clean
+from abstractcore.errors import ConfigurationError, SessionError
+from abstractcore.generation.messages import check_sampling, clean_messages
 from abstractcore.types import Message
 
 FORMAT = "abstractcore.session"
 VERSION = 1
-_ROLES = ("system", "user", "assistant", "tool")
-_OPTIONAL: dict[str, type] = {
-    "tool_calls": list,
-    "tool_call_id": str,
-    "reasoning": str,
-    "name": str,
-    "timestamp": str,
-    "metadata": dict,
-    "provider_data": dict,
-}
 _CHARACTERS_PER_TOKEN = 4
 _SUMMARY = "Summary of the conversation so far:\n"
 _INSTRUCTION = (
@@ -126,7 +117,7 @@ class Saved:
 
 
 def dumps(saved: Saved) -> bytes:
-    """Write a session file. Raises SessionError for a message that JSON cannot hold."""
+    """Write a session file. Raises SessionError for what JSON cannot hold, or `loads` would refuse."""
     body = {
         "format": FORMAT,
         "version": VERSION,
@@ -135,46 +126,55 @@ def dumps(saved: Saved) -> bytes:
         "seed": saved.seed,
         "messages": saved.messages,
     }
+    problem: str | None
     try:
         # ASCII escapes keep a lone surrogate, which UTF-8 could not.
-        return json.dumps(body, ensure_ascii=True, allow_nan=False, indent=1).encode("ascii")
+        data = json.dumps(body, ensure_ascii=True, allow_nan=False, indent=1).encode("ascii")
+        _, problem = _read(data)
+        if problem is None:
+            return data
     except (TypeError, ValueError, RecursionError) as failure:
-        problem = type(failure).__name__
-    raise SessionError(f"a message holds something that JSON cannot ({problem}); the file is unchanged")
+        problem = f"a message holds something that JSON cannot ({type(failure).__name__})"
+    raise SessionError(f"this session cannot be saved: {problem}; the file is unchanged")
 
 
 def loads(data: bytes, path: str) -> Saved:
     """Read a session file. Raises SessionError, naming *path* and the reason; nothing in it is executed."""
+    body, problem = _read(data)
+    if problem:
+        raise SessionError(f"{path} cannot be loaded: {problem}")
+    return Saved(body["messages"], body.get("system_prompt"), body.get("temperature"), body.get("seed"))
+
+
+# What is wrong is told in words, so that no error stands in another whose text quotes the file.
+def _read(data: bytes) -> tuple[dict[str, Any], str | None]:
     try:
         body = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as failure:
-        raise _damaged(path, f"it is not JSON ({type(failure).__name__})") from None
+        return {}, f"it is not JSON ({type(failure).__name__})"
     if not isinstance(body, dict) or body.get("format") != FORMAT:
-        raise _damaged(path, "it is not a session file")
-    if body.get("version") != VERSION:
-        raise _damaged(path, f"its version is not {VERSION}: a newer abstractcore wrote it")
-    messages = body.get("messages")
+        return {}, "it is not a session file"
+    version = body.get("version")
+    if type(version) is not int or version != VERSION:
+        is_newer = type(version) is int and version > VERSION
+        return (
+            {},
+            f"a newer abstractcore wrote it (version {version})" if is_newer else "its version is unknown",
+        )
+    return body, _problem(body)
+
+
+def _problem(body: Mapping[str, Any]) -> str | None:
+    prompt, messages = body.get("system_prompt"), body.get("messages")
+    if prompt is not None and not isinstance(prompt, str):
+        return "system_prompt has the wrong type"
     if not isinstance(messages, list):
-        raise _damaged(path, "it has no list of messages")
-    for index, message in enumerate(messages):
-        if problem := _problem(message):
-            raise _damaged(path, f"message {index}: {problem}")
-    for key, kinds in (("system_prompt", str), ("temperature", (int, float)), ("seed", int)):
-        if body.get(key) is not None and (not isinstance(body[key], kinds) or isinstance(body[key], bool)):
-            raise _damaged(path, f"{key} has the wrong type")
-    return Saved(messages, body.get("system_prompt"), body.get("temperature"), body.get("seed"))
-
-
-def _problem(message: object) -> str | None:
-    if not isinstance(message, dict):
-        return "not an object"
-    if message.get("role") not in _ROLES:
-        return "no known role"
-    if not isinstance(message.get("content"), str | list):
-        return "no content"
-    wrong = [key for key, kind in _OPTIONAL.items() if key in message and not isinstance(message[key], kind)]
-    return f"{wrong[0]} has the wrong type" if wrong else None
-
-
-def _damaged(path: str, reason: str) -> SessionError:
-    return SessionError(f"{path} cannot be loaded: {reason}")
+        return "it has no list of messages"
+    try:
+        check_sampling(temperature=body.get("temperature"), seed=body.get("seed"))
+        clean_messages(clean(messages))
+    except ConfigurationError as failure:
+        return failure.message.rstrip(".")
+    except RecursionError:
+        return "a message is nested too deeply"
+    return None
