@@ -7,6 +7,7 @@ the driver.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from abstractcore.providers.settings import Resolved
     from abstractcore.types import GenerateRequest, StreamChunk
 
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
+_OURS = ("host", "content-length", "transfer-encoding", "connection")
 _ERROR_BYTES = 64 * 1024
 _ERROR_SECONDS = 5.0
 _DRAIN_SECONDS = 0.1
@@ -56,13 +59,16 @@ class HttpProvider:
         self._key = where.key
         self._secret = None if where.key is None else (endpoint.key_header, endpoint.key_prefix, where.key)
         self._strict = strict
-        self._headers = {
+        common = {
             "Accept": "*/*",
             "Accept-Encoding": "gzip, deflate",
             "User-Agent": "abstractcore",
             **endpoint.headers,
-            **_checked(name, headers),
         }
+        own = _checked(name, headers)
+        self._headers = _merged(common, own)
+        if self._secret is not None and self._secret[0].lower() in (header.lower() for header in own):
+            self._secret = None  # the caller logs in by a header
         self._connections = Connections(limits, proxy_for(where.base_url))
 
     async def stream(
@@ -93,7 +99,7 @@ class HttpProvider:
                 reply.discard()
 
     def _request(self, method: str, wire: WireRequest) -> HttpRequest:
-        headers = Headers({**self._headers, **wire.headers, "Content-Type": "application/json"})
+        headers = _merged(self._headers, wire.headers, {"Content-Type": "application/json"})
         return HttpRequest(method, self._base_url + wire.path, headers, _json_body(wire), self._secret)
 
     async def _send(self, driver: Driver, request: HttpRequest, deadline: Deadline) -> HttpReply:
@@ -172,7 +178,13 @@ def _checked(name: str, headers: Mapping[str, str]) -> Headers:
 def _is_sendable(header: object, value: object) -> bool:
     if not isinstance(header, str) or not isinstance(value, str):
         return False
-    return header.isascii() and header.isprintable() and value.isprintable() and " " not in header
+    return bool(_TOKEN.fullmatch(header)) and value.isprintable() and header.lower() not in _OURS
+
+
+def _merged(*layers: Mapping[str, str]) -> Headers:
+    """Put the later over the earlier; the case of a header's name is no difference."""
+    found = {name.lower(): (name, value) for layer in layers for name, value in layer.items()}
+    return Headers(found.values())
 
 
 def _with(chunk: StreamChunk, told: Mapping[str, Any]) -> StreamChunk:
