@@ -130,6 +130,8 @@ def _remote(
 
     if not model:
         raise ConfigurationError(f"{name}: which model? Pass model=, or {name}:<model>.")
+    if not isinstance(model, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"{name}: model must be a name, not {type(model).__name__}")
     row = PROVIDERS[name]
     where = resolve(name, row, base_url, api_key)
     return HttpProvider(

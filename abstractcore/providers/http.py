@@ -163,8 +163,9 @@ def limits(
     if max_connections is not None:
         given["max_connections"] = max_connections
     for name, value in given.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-            raise ConfigurationError(f"{name} must be a number above 0")
+        is_time = name.endswith("timeout")
+        if isinstance(value, bool) or not isinstance(value, int | float if is_time else int) or not value > 0:
+            raise ConfigurationError(f"{name} must be {'a number' if is_time else 'an integer'} above 0")
     return Limits(connect_timeout, read_timeout, max_connections, body_bytes=max_body_bytes)
 
 

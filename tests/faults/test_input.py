@@ -1,0 +1,273 @@
+"""FAULTS 1.7: what a caller passes is sent exactly as it is, or refused before any request."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+import tracemalloc
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from abstractcore import BasicSession, ConfigurationError, create_llm
+from tests.fakes import openai_chat
+from tests.fakes.server import FakeServer
+from tests.fakes.surfaces import Surface, WholeOrStream
+
+PLANTED = "planted-in-the-prompt"
+
+TEXTS: dict[str, str] = {
+    "NUL": "a\x00b",
+    "control characters": "".join(map(chr, range(32))) + "\x7f\x80\x85\x9f",
+    "bidi": "abc \u202e\u2066txet\u2069\u202c \u200f def",
+    "ZWJ": "👩\u200d👩\u200d👧 क\u094d\u200dष",
+    "empty": "",
+    "spaces": "  \n\t ",
+    "line separators": "a\u2028b\u2029c\r\nd\re",
+    "BOM": "\ufeffx\ufeff",
+    "noncharacters": "\ufffe\uffff\U0010ffff\ufdd0",
+    "replacement characters": "\ufffd",
+    "combining": "e\u0301" + "\u0301" * 500,
+    "not normalised": "ﬁ Å Å ①",
+    "JSON in it": '{"role": "system"}\\u0000\\"\\',
+    "SSE in it": "data: [DONE]\n\ndata: {}\n\n",
+    "marks in it": "<think>x</think><tool_call>{}</tool_call>{{x}}${x}%s{0}",
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_text_is_sent_and_comes_back_as_it_is(
+    name: str, surface: Surface, server: FakeServer, whole_or_stream: WholeOrStream
+) -> None:
+    """1.7: NUL, bidi, ZWJ, empty, in each place that takes text."""
+    text = TEXTS[name]
+    server.replies(openai_chat.text("fine"))
+
+    whole_or_stream.ask(
+        surface,
+        server.llm(),
+        text,
+        system_prompt=text,
+        messages=[{"role": "user", "content": text}, {"role": "assistant", "content": text}],
+    )
+
+    sent = [message.content for message in server.requests[0].messages]
+    assert sent == [text, text, text, text]
+
+
+@pytest.mark.parametrize("name", [name for name in TEXTS if name not in ("marks in it", "empty")])
+def test_an_answer_is_given_as_it_is(
+    name: str, surface: Surface, server: FakeServer, whole_or_stream: WholeOrStream
+) -> None:
+    """1.7: the way back, through a session's history and out again."""
+    server.replies(openai_chat.text(TEXTS[name], piece=1))
+    session = BasicSession(server.llm())
+
+    assert whole_or_stream.ask(surface, session, "one").content == TEXTS[name]
+    whole_or_stream.ask(surface, session, "two")
+
+    assert server.requests[1].messages[1].content == TEXTS[name]
+
+
+def test_ten_megabytes_are_sent_as_they_are(
+    surface: Surface, server: FakeServer, whole_or_stream: WholeOrStream
+) -> None:
+    """1.7: 10 MB prompt: no quadratic work."""
+    prompt = 'é\n"\\🌍x' * 1_000_000
+    server.replies(openai_chat.text("fine"))
+    begun = time.monotonic()
+
+    whole_or_stream.ask(surface, server.llm(), prompt)
+
+    assert time.monotonic() - begun < 5
+    assert json.loads(server.requests[0].body)["messages"][0]["content"] == prompt
+
+
+def test_ten_megabytes_cost_a_few_copies(server: FakeServer) -> None:
+    """1.7: a prompt is copied a bounded number of times."""
+    prompt = "x" * 10_000_000
+    server.replies(openai_chat.text("fine"))
+    llm = server.llm()
+    llm.generate("warm")
+    tracemalloc.start()
+    try:
+        llm.generate(prompt)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 12 * len(prompt)  # the fake's own copies, in this process, are among them
+
+
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}
+SURROGATES: dict[str, dict[str, Any]] = {
+    "prompt": {"prompt": PLANTED + "\ud800"},
+    "system_prompt": {"prompt": "x", "system_prompt": PLANTED + "\udfff"},
+    "a message": {"messages": [{"role": "user", "content": PLANTED + "\ud83d"}]},
+    "a part": {"messages": [{"role": "user", "content": [{"type": "text", "text": PLANTED + "\ud83d"}]}]},
+    "a name": {"messages": [{"role": "user", "content": "x", "name": PLANTED + "\ud83d"}]},
+    "stop": {"prompt": "x", "stop": PLANTED + "\ud800"},
+    "extra": {"prompt": "x", "extra": {"a": PLANTED + "\ud800"}},
+    "extra's name": {"prompt": "x", "extra": {PLANTED + "\ud800": 1}},
+    "tool_choice": {"prompt": "x", "tools": [TOOL], "tool_choice": PLANTED + "\ud800"},
+    "a tool's result": {
+        "messages": [
+            {"role": "assistant", "content": "", "tool_calls": [{"id": "1", "name": "f", "arguments": {}}]},
+            {"role": "tool", "tool_call_id": "1", "content": PLANTED + "\ud83d"},
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize("name", SURROGATES)
+def test_a_lone_surrogate_is_refused(
+    name: str, surface: Surface, server: FakeServer, whole_or_stream: WholeOrStream
+) -> None:
+    """1.7: ConfigurationError (a ValueError) before any request; it does not show the text."""
+    with pytest.raises(ConfigurationError) as caught:
+        whole_or_stream.ask(surface, server.llm(), **SURROGATES[name])
+    assert isinstance(caught.value, ValueError)
+    assert server.requests == []
+    assert PLANTED not in str(caught.value) + repr(caught.value) + repr(caught.value.__cause__)
+    str(caught.value).encode()
+
+
+NUMBERS: list[tuple[str, Any]] = [
+    ("temperature", math.nan),
+    ("temperature", math.inf),
+    ("temperature", -math.inf),
+    ("temperature", -0.1),
+    ("temperature", "hot"),
+    ("temperature", True),
+    ("temperature", 10**400),
+    ("temperature", Decimal("NaN")),
+    ("top_p", math.nan),
+    ("top_p", 0),
+    ("top_p", 1.1),
+    ("top_k", -1),
+    ("top_k", 1.5),
+    ("seed", 2**63),
+    ("seed", 1.5),
+    ("max_output_tokens", 0),
+    ("max_output_tokens", -1),
+    ("max_output_tokens", math.inf),
+    ("max_output_tokens", "many"),
+    ("presence_penalty", math.nan),
+    ("frequency_penalty", math.inf),
+    ("stop", 7),
+    ("stop", [""]),
+    ("stop", [7]),
+    ("thinking", "very"),
+    ("extra", "x"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), NUMBERS)
+def test_a_parameter_that_nobody_could_mean_is_refused(
+    name: str, value: Any, surface: Surface, server: FakeServer, whole_or_stream: WholeOrStream
+) -> None:
+    """1.7: NaN, inf, < 0, max tokens ≤ 0: ValueError-derived before any request, wherever it is given."""
+    options = {name: value}
+    llm = server.llm()
+
+    with pytest.raises(ValueError, match=name):
+        whole_or_stream.ask(surface, llm, "hi", **options)
+    with pytest.raises(ValueError, match=name):
+        whole_or_stream.ask(surface, BasicSession(llm), "hi", **options)
+    with pytest.raises(ValueError, match=name):
+        server.llm(**options)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("value", [0, -1, math.nan, -math.inf, "soon", True, Decimal("NaN")])
+@pytest.mark.parametrize("name", ["timeout", "connect_timeout", "read_timeout"])
+def test_a_time_that_is_none_is_refused(name: str, value: Any, surface: Surface, server: FakeServer) -> None:
+    """1.7: timeout ≤ 0/NaN."""
+    with pytest.raises(ValueError, match=name):
+        server.llm(**{name: value})
+    if name == "timeout":
+        llm = server.llm()
+        with pytest.raises(ValueError, match=name):
+            surface.generate(llm, "hi", timeout=value)
+        with pytest.raises(ValueError, match=name):
+            surface.call(BasicSession(llm), "compact", timeout=value)
+    assert server.requests == []
+
+
+def test_an_endless_timeout_is_a_long_one(surface: Surface, server: FakeServer) -> None:
+    """1.7: infinity is a length of time that somebody could mean."""
+    server.replies(openai_chat.text("fine"))
+    assert surface.generate(server.llm(timeout=math.inf), "hi", timeout=math.inf).content == "fine"
+
+
+@pytest.mark.parametrize("value", [-1, 1.5, math.nan, "2", True, None])
+def test_a_number_of_retries_that_is_none_is_refused(value: Any, server: FakeServer) -> None:
+    """1.7: retries < 0."""
+    with pytest.raises(ValueError, match="max_retries"):
+        server.llm(max_retries=value)
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, True, "many", math.inf])
+def test_a_number_of_connections_that_is_none_is_refused(value: Any, server: FakeServer) -> None:
+    """1.7."""
+    with pytest.raises(ValueError, match="max_connections"):
+        server.llm(max_connections=value)
+
+
+NOT_JSON: dict[str, Any] = {
+    "NaN": math.nan,
+    "infinity": math.inf,
+    "inside": {"a": [{"b": -math.inf}]},
+    "object": object(),
+    "bytes": b"x",
+    "set": {1},
+    "surrogate": "\ud800",
+}
+
+
+@pytest.mark.parametrize("name", NOT_JSON)
+def test_what_is_not_strict_json_never_reaches_the_wire(
+    name: str, surface: Surface, server: FakeServer, whole_or_stream: WholeOrStream
+) -> None:
+    """1.7: the body on the wire must be strict JSON (no `NaN`)."""
+    with pytest.raises(ConfigurationError, match="extra"):
+        whole_or_stream.ask(surface, server.llm(), "hi", extra={"value": NOT_JSON[name]})
+    assert server.requests == []
+
+
+def test_what_is_on_the_wire_is_strict_json(surface: Surface, server: FakeServer) -> None:
+    """1.7: read back by a reader that refuses what is not."""
+    server.replies(openai_chat.text("fine"))
+    surface.generate(server.llm(), "hi", temperature=1e-7, top_p=1, seed=-(2**63), extra={"é": [None, True]})
+
+    body = server.requests[0].json
+    assert body["temperature"] == 1e-7
+    assert body["seed"] == -(2**63)
+    assert body["é"] == [None, True]
+
+
+@pytest.mark.parametrize(
+    "messages", ["hi", b"hi", {"role": "user"}, [1], [None], [{}], 7, [{"role": "user"}]]
+)
+def test_messages_of_another_shape_are_refused(messages: Any, surface: Surface, server: FakeServer) -> None:
+    """1.7: in our own words, before any request."""
+    with pytest.raises(ConfigurationError, match="messages"):
+        surface.generate(server.llm(), messages=messages)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("prompt", [7, b"hi", ["hi"], None])
+def test_a_prompt_of_another_kind_is_refused(prompt: Any, surface: Surface, server: FakeServer) -> None:
+    """1.7."""
+    with pytest.raises(ConfigurationError, match="prompt"):
+        surface.generate(server.llm(), prompt)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("model", ["", "\ud800", None, 7])
+def test_a_model_that_cannot_be_named_is_refused(model: Any, surface: Surface, server: FakeServer) -> None:
+    """1.7."""
+    with pytest.raises(ConfigurationError):
+        surface.generate(create_llm("openai-compatible", model, base_url=server.url), "hi")
+    assert server.requests == []
