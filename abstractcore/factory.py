@@ -22,7 +22,8 @@ _SECRET_HEADERS = ("authorization", "cookie", "key", "secret", "token")
 class Options(Sampling, total=False):
     """What `create_llm` takes beside the provider, the model and the policy.
 
-    For a service or server: *base_url*, *api_key*, *headers* sent with each request,
+    For a service or server: *base_url*, *api_key*, *headers* sent with each request, *api*
+    ("responses" or "chat" on openai: Responses at OpenAI's own address, chat anywhere else),
     *max_connections* (no limit unless set), *connect_timeout* (5 s at most per connection),
     *read_timeout* (120 s of silence once an answer has begun), *max_body_bytes* (64 MB of one
     answer, decompressed).
@@ -37,6 +38,7 @@ class Options(Sampling, total=False):
     base_url: str | None
     api_key: str | None
     headers: Mapping[str, str] | None
+    api: str | None
     max_connections: int | None
     connect_timeout: float
     read_timeout: float
@@ -49,7 +51,7 @@ class Options(Sampling, total=False):
 
 
 _LIMITS = ("max_connections", "connect_timeout", "read_timeout", "max_body_bytes")
-_REMOTE = ("base_url", "api_key", "headers", *_LIMITS)
+_REMOTE = ("base_url", "api_key", "headers", "api", *_LIMITS)
 
 
 def create_llm(
@@ -120,13 +122,14 @@ def _remote(
     base_url: str | None = None,
     api_key: Secret | None = None,
     headers: Mapping[str, str] | None = None,
+    api: str | None = None,
     max_connections: int | None = None,
     connect_timeout: float = 5.0,
     read_timeout: float = 120.0,
     max_body_bytes: int = 64 * 1024 * 1024,
 ) -> Provider:
     from abstractcore.providers.http import HttpProvider, limits
-    from abstractcore.providers.settings import resolve
+    from abstractcore.providers.settings import choose_codec, resolve
 
     if not model:
         raise ConfigurationError(f"{name}: which model? Pass model=, or {name}:<model>.")
@@ -138,6 +141,7 @@ def _remote(
         name,
         model,
         endpoint=row,
+        codec=choose_codec(name, row, api, is_own=where.is_own),
         where=where,
         limits=limits(max_connections, connect_timeout, read_timeout, max_body_bytes),
         headers=headers or {},

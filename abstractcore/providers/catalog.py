@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from abstractcore.codecs.anthropic_messages import AnthropicMessages
+from abstractcore.codecs.base import Codec
+from abstractcore.codecs.ollama_chat import OllamaChat
 from abstractcore.codecs.openai_chat import OpenAIChat
-
-if TYPE_CHECKING:
-    from abstractcore.codecs.base import Codec
+from abstractcore.codecs.openai_responses import OpenAIResponses
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,52 +31,60 @@ class Endpoint:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     is_local: bool = False
     """A server that people run themselves: it wants no key."""
+    foreign_suffix: str = ""
+    """How base URLs of another wire of the same server end; it is cut off."""
+    apis: Mapping[str, Codec] = field(default_factory=dict[str, Codec])
+    """The wires that `api=` chooses from; *codec* is the one at the row's own origin."""
 
 
-def _chat(url: str, key: str, codec: OpenAIChat | None = None, prefix: str = "") -> Endpoint:
-    """Give the row of a hosted service that speaks OpenAI's chat wire."""
+def _hosted(url: str, key: str, codec: Codec | None = None, prefix: str = "") -> Endpoint:
+    """Give the row of a hosted service; without a *codec* it speaks OpenAI's chat wire."""
     variable = key.replace("_API_KEY", "_BASE_URL")
     return Endpoint(codec or OpenAIChat(), url, key=key, url_variables=(variable,), prefix=prefix)
 
 
-def _server(url: str, *variables: str, codec: OpenAIChat | None = None, prefix: str = "") -> Endpoint:
+def _server(url: str, *variables: str, codec: Codec | None = None) -> Endpoint:
     """Give the row of a server that people run themselves."""
-    return Endpoint(codec or OpenAIChat(), url, url_variables=variables, prefix=prefix, is_local=True)
+    return Endpoint(codec or OpenAIChat(), url, url_variables=variables, is_local=True)
 
+
+# https://platform.openai.com/docs/api-reference/chat/create: max_tokens is deprecated, top_k unknown.
+_OPENAI_CHAT = OpenAIChat(
+    max_tokens_field="max_completion_tokens",
+    top_k=False,
+    strict_schema=True,
+    thinking="reasoning_effort",
+    think_marks=False,
+)
 
 PROVIDERS: Mapping[str, Endpoint] = {
-    # https://platform.openai.com/docs/api-reference/chat/create: max_tokens is deprecated, top_k unknown.
-    "openai": _chat(
+    "openai": Endpoint(
+        OpenAIResponses(),
         "https://api.openai.com/v1",
-        "OPENAI_API_KEY",
-        OpenAIChat(
-            max_tokens_field="max_completion_tokens",
-            top_k=False,
-            strict_schema=True,
-            thinking="reasoning_effort",
-            think_marks=False,
-        ),
+        key="OPENAI_API_KEY",
+        url_variables=("OPENAI_BASE_URL",),
+        apis={"responses": OpenAIResponses(), "chat": _OPENAI_CHAT},
     ),
-    # https://docs.claude.com/en/api/openai-sdk: Anthropic's own endpoint for this wire. The variable is
-    # its SDK's, and holds the host alone; so it is with Groq and Cerebras.
-    "anthropic": _chat(
+    # https://platform.claude.com/docs/en/api/messages/create. The variable is its SDK's, and holds the host
+    # alone; so it is with Groq and Cerebras.
+    "anthropic": _hosted(
         "https://api.anthropic.com",
         "ANTHROPIC_API_KEY",
-        OpenAIChat(top_k=False, seed_field=None, penalties=False, schema_mode=None),
+        AnthropicMessages(path="/messages", models_path="/models?limit=1000"),
         prefix="/v1",
     ),
-    # https://docs.ollama.com/openai
-    "ollama": _server(
+    # https://docs.ollama.com/api/chat
+    "ollama": Endpoint(
+        OllamaChat(),
         "http://localhost:11434",
-        "OLLAMA_BASE_URL",
-        "OLLAMA_HOST",
-        prefix="/v1",
-        codec=OpenAIChat(thinking="reasoning_effort", top_k=False),
+        url_variables=("OLLAMA_BASE_URL", "OLLAMA_HOST"),
+        foreign_suffix="/v1",
+        is_local=True,
     ),
     # https://lmstudio.ai/docs/developer/openai-compat
     "lmstudio": _server("http://localhost:1234/v1", "LMSTUDIO_BASE_URL", codec=OpenAIChat()),
     # https://openrouter.ai/docs/api-reference/overview: usage always comes, include_usage is deprecated.
-    "openrouter": _chat(
+    "openrouter": _hosted(
         "https://openrouter.ai/api/v1",
         "OPENROUTER_API_KEY",
         OpenAIChat(thinking="reasoning", reasoning_details=True, stream_usage=False),
@@ -98,13 +106,13 @@ PROVIDERS: Mapping[str, Endpoint] = {
         codec=OpenAIChat(thinking="chat_template_kwargs", raw_arguments=False),
     ),
     "openai-compatible": _server("", "OPENAI_COMPATIBLE_BASE_URL"),
-    "groq": _chat(
+    "groq": _hosted(
         "https://api.groq.com",
         "GROQ_API_KEY",
         OpenAIChat(top_k=False, penalties=False),
         prefix="/openai/v1",
     ),
-    "deepseek": _chat(
+    "deepseek": _hosted(
         "https://api.deepseek.com/v1",
         "DEEPSEEK_API_KEY",
         # https://api-docs.deepseek.com/guides/json_mode: JSON objects, no schema.
@@ -117,19 +125,19 @@ PROVIDERS: Mapping[str, Endpoint] = {
         ),
     ),
     # https://docs.mistral.ai/api: the seed is called random_seed.
-    "mistral": _chat(
+    "mistral": _hosted(
         "https://api.mistral.ai/v1",
         "MISTRAL_API_KEY",
         OpenAIChat(top_k=False, seed_field="random_seed", stream_usage=False),
     ),
-    "together": _chat("https://api.together.xyz/v1", "TOGETHER_API_KEY"),
-    "xai": _chat("https://api.x.ai/v1", "XAI_API_KEY", OpenAIChat(top_k=False, thinking="reasoning_effort")),
+    "together": _hosted("https://api.together.xyz/v1", "TOGETHER_API_KEY"),
+    "xai": _hosted("https://api.x.ai/v1", "XAI_API_KEY", OpenAIChat(top_k=False, thinking="reasoning_effort")),
     # https://ai.google.dev/gemini-api/docs/openai
-    "gemini": _chat(
+    "gemini": _hosted(
         "https://generativelanguage.googleapis.com/v1beta/openai",
         "GEMINI_API_KEY",
         OpenAIChat(top_k=False, seed_field=None, thinking="reasoning_effort"),
     ),
-    "fireworks": _chat("https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
-    "cerebras": _chat("https://api.cerebras.ai", "CEREBRAS_API_KEY", OpenAIChat(top_k=False), prefix="/v1"),
+    "fireworks": _hosted("https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
+    "cerebras": _hosted("https://api.cerebras.ai", "CEREBRAS_API_KEY", OpenAIChat(top_k=False), prefix="/v1"),
 }

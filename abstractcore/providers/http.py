@@ -26,7 +26,7 @@ from abstractcore.errors import (
 )
 
 if TYPE_CHECKING:
-    from abstractcore.codecs.base import WireRequest
+    from abstractcore.codecs.base import Codec, WireRequest
     from abstractcore.providers.catalog import Endpoint
     from abstractcore.providers.settings import Resolved
     from abstractcore.types import GenerateRequest, StreamChunk
@@ -47,6 +47,7 @@ class HttpProvider:
         model: str,
         *,
         endpoint: Endpoint,
+        codec: Codec,
         where: Resolved,
         limits: Limits,
         headers: Mapping[str, str],
@@ -54,7 +55,7 @@ class HttpProvider:
     ) -> None:
         self.name = name
         self.model = model
-        self.codec = endpoint.codec
+        self.codec = codec
         self._base_url = where.base_url
         self._key = where.key
         self._secret = None if where.key is None else (endpoint.key_header, endpoint.key_prefix, where.key)
@@ -82,7 +83,8 @@ class HttpProvider:
         try:
             reply = await self._send(driver, self._request("POST", wire), deadline)
             told = {"request_id": request_id(reply.headers), "warnings": wire.warnings}
-            source = self._streamed(reply) if request.stream else self._whole(reply)
+            streams = request.stream if wire.stream is None else wire.stream
+            source = self._streamed(reply) if streams else self._whole(reply)
             async with aclosing(source) as chunks:
                 async for chunk in chunks:
                     yield chunk if chunk.phase != "done" else _with(chunk, told)

@@ -15,6 +15,7 @@ from abstractcore.drivers.base import Secret
 from abstractcore.errors import AuthenticationError, ConfigurationError
 
 if TYPE_CHECKING:
+    from abstractcore.codecs.base import Codec
     from abstractcore.providers.catalog import Endpoint
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -27,6 +28,8 @@ class Resolved:
 
     base_url: str
     key: Secret | None
+    is_own: bool
+    """Whether the URL is the service's own, and not another server in its place."""
 
 
 def resolve(name: str, row: Endpoint, base_url: str | None, api_key: Secret | None) -> Resolved:
@@ -44,16 +47,27 @@ def resolve(name: str, row: Endpoint, base_url: str | None, api_key: Secret | No
     if not given:
         raise ConfigurationError(f"{name}: no URL. Pass base_url={_or_set(row.url_variables)}.")
     url = _checked(name, _with_scheme(given.strip(), row.url))
-    trusted = _origin(url) == _origin(urlsplit(row.url)) or base_url is None
+    is_own = _origin(url) == _origin(urlsplit(row.url))
+    trusted = is_own or base_url is None
     key = api_key or (_from_environment(row.key) if row.key and trusted else None)
-    if key is None and row.key and _origin(url) == _origin(urlsplit(row.url)):
+    if key is None and row.key and is_own:
         raise AuthenticationError(f"{name}: no API key. Pass api_key= or set {row.key}.", provider=name)
     if key is not None and not key.is_sendable():
         raise ConfigurationError(f"{name}: the API key has a character that no HTTP header can carry")
     if key is not None and url.scheme == "http" and not _is_loopback(url.hostname or ""):
         warnings.warn(f"{name}: the API key is sent unencrypted to {url.hostname}", stacklevel=5)
-    text = url.geturl().rstrip("/")
-    return Resolved(text if text.endswith(row.prefix) else text + row.prefix, key)
+    text = url.geturl().rstrip("/").removesuffix(row.foreign_suffix)
+    return Resolved(text if text.endswith(row.prefix) else text + row.prefix, key, is_own)
+
+
+def choose_codec(name: str, row: Endpoint, api: str | None, *, is_own: bool) -> Codec:
+    """Give the wire that *api* names; without it the row's own, or chat at a server in its place."""
+    if api is None:
+        return row.codec if is_own else row.apis.get("chat", row.codec)
+    if api not in row.apis:
+        known = " or ".join(repr(each) for each in row.apis) or "no choice: leave it out"
+        raise ConfigurationError(f"{name}: api={api!r} is not known; there is {known}")
+    return row.apis[api]
 
 
 def _or_set(variables: tuple[str, ...]) -> str:
