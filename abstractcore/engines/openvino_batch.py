@@ -10,13 +10,14 @@ passed, the same schema joins the batch like any other.
 
 from __future__ import annotations
 
+import random
 from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from abstractcore.engines.detokenize import StopTexts
-from abstractcore.engines.openvino_model import Refused, draw_seed
 from abstractcore.engines.plain_schema import is_plain
+from abstractcore.engines.runtime import Refused
 
 if TYPE_CHECKING:
     from abstractcore.engines.openvino_model import Model
@@ -111,8 +112,8 @@ class Batch:
 
     def _start(self, job: _Job) -> None:
         self._requests += 1
-        sampling = job.prompt["sampling"]
-        job.handle = self._model.start(self._requests, job.ids, job.prompt, job.room, draw_seed(sampling))
+        seed = _seed(job.prompt["sampling"])
+        job.handle = self._model.start(self._requests, job.ids, job.prompt, job.room, seed)
         self._jobs[job.number] = job
 
     def _remember(self, schema: str) -> None:
@@ -162,3 +163,9 @@ class Batch:
                 self._model.step()
         if not self._model.is_idle():
             raise RuntimeError("requests that were cancelled are still there")
+
+
+def _seed(sampling: Mapping[str, Any]) -> int:
+    """Give the request's own seed, or a random one: the runtime's default is the same for all."""
+    seed = sampling.get("seed")
+    return random.getrandbits(63) if seed is None else seed % 2**63

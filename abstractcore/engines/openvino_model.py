@@ -5,7 +5,6 @@ Runs in the worker's process only, and alone imports the runtime there. Knows no
 
 from __future__ import annotations
 
-import random
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,6 +13,7 @@ import openvino
 import openvino_genai
 
 from abstractcore.engines.detokenize import PROBE, Detokenizer, FromBytes, FromWindow
+from abstractcore.engines.runtime import Refused
 
 # The runtime's own parameters that do not change what comes out of it in kind.
 _EXTRA = ("min_p", "repetition_penalty", "no_repeat_ngram_size", "min_new_tokens", "ignore_eos")
@@ -30,15 +30,6 @@ _DETERMINISTIC = {
 _TOKENS_PER_STEP = 256
 # Where a model does not say how long its context is.
 _UNKNOWN_CONTEXT = 8192
-
-
-class Refused(Exception):
-    """A prompt that cannot be taken: *kind* names the class of the error that the caller gets."""
-
-    def __init__(self, kind: str, message: str) -> None:
-        super().__init__(message)
-        self.kind = kind
-        self.message = message
 
 
 class Model:
@@ -156,12 +147,6 @@ class Model:
             if text.startswith(b"<") and text.endswith(b">") and text not in _MARKS
         ]
         return frozenset(number for number in looks_special if not self._tokenizer.decode([number]))
-
-
-def draw_seed(sampling: Mapping[str, Any]) -> int:
-    """Give the request's own seed, or a random one: the runtime's default is the same for all."""
-    seed = sampling.get("seed")
-    return random.getrandbits(63) if seed is None else seed % 2**63
 
 
 def _sampling(given: Mapping[str, Any], model_samples: bool) -> dict[str, Any]:

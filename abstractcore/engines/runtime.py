@@ -70,6 +70,15 @@ class Failed:
 Event = Accepted | Delta | Failed
 
 
+class Refused(Exception):
+    """A prompt that a runtime cannot take: *kind* names the class of the error that the caller gets."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+
+
 class Runtime(Protocol):
     """One model, loaded once and owned by one thread, which calls everything but `interrupt`."""
 

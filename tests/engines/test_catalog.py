@@ -137,3 +137,9 @@ def test_an_image_is_refused_before_anything_is_loaded(installed: dict[str, Any]
     assert not isinstance(failure, ModelLoadError)
     assert "text only" in str(failure)
     llm.close()
+
+
+def test_a_remote_provider_has_nothing_to_load() -> None:
+    """CONTRACT H3: the same program loads any provider, and no network is touched."""
+    with create_llm("ollama", "model") as llm:
+        llm.load(lambda stage: pytest.fail(stage))

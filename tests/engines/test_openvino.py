@@ -311,10 +311,10 @@ def test_a_timeout_stops_the_decoding(surface: Surface, tiny: Any) -> None:
     assert scheduler.busy().steps - before < 1500
 
 
-def test_a_small_cache_refuses_what_does_not_fit_and_serves_the_rest(
+def test_more_calls_than_fit_into_the_batch_are_served_in_turn(
     surface: Surface, open_tiny: Callable[..., Any]
 ) -> None:
-    """FAULTS 1.11: with a batch of two, six calls are served in turn."""
+    """CONTRACT I1"""
     llm = open_tiny(max_batch=2, cache_gb=1)
     calls = [surface.later(llm, prompt) for prompt in BY_HEART]
 

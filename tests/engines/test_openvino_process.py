@@ -282,6 +282,28 @@ def test_a_ctrl_c_ends_the_call_and_not_the_worker(needs_openvino: None) -> None
     assert out.splitlines() == ["interrupted", "Hello! How can I help you today?", "True"]
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_leaves_its_parents_worker_alone(needs_openvino: None) -> None:
+    """FAULTS 1.8, 1.11: it has a worker of its own, and its end is not the end of the other."""
+    process = in_a_process("""
+        import os, sys
+        llm = create_llm("openvino", MODEL)
+        llm.load()
+        def worker():
+            return llm._provider.lease.scheduler()._runtime._worker.pid
+        mine = worker()
+        child = os.fork()
+        if child == 0:
+            print(llm.generate("hello").content, worker() != mine, flush=True)
+            sys.exit()
+        print(os.waitpid(child, 0)[1], llm.generate("hello").content, worker() == mine)
+    """)
+    out, _ = process.communicate(timeout=20)
+
+    hello = "Hello! How can I help you today?"
+    assert out.splitlines() == [f"{hello} True", f"0 {hello} True"]
+
+
 def test_the_worker_imports_little(needs_openvino: None) -> None:
     """Its start is waited for: nothing of ours that it has no use for is loaded there."""
     process = in_a_process("""
