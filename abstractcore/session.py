@@ -19,6 +19,7 @@ from abstractcore.drivers.blocking import BLOCKING, run
 from abstractcore.drivers.files import write_whole
 from abstractcore.drivers.turns import Turns
 from abstractcore.errors import ConfigurationError, SessionError
+from abstractcore.generates import Generates
 from abstractcore.generation import history
 from abstractcore.generation.ask import (
     DEFAULT_TIMEOUT,
@@ -31,7 +32,7 @@ from abstractcore.generation.ask import (
 from abstractcore.generation.call import Call
 from abstractcore.generation.collect import Collector, assistant_message
 from abstractcore.generation.messages import check_timeout, clean_messages
-from abstractcore.llm import LLM, Generates
+from abstractcore.llm import LLM
 from abstractcore.types import GenerateRequest, Message, Role, StreamChunk, Usage
 
 if TYPE_CHECKING:
