@@ -43,9 +43,7 @@ def test_the_body_is_json_whatever_the_caller_calls_it(surface: Surface, server:
     assert values(server, "content-type") == ["application/json"]
 
 
-@pytest.mark.parametrize(
-    "name", ["Host", "content-length", "Transfer-Encoding", "Connection", "a b", "a:b"]
-)
+@pytest.mark.parametrize("name", ["Host", "content-length", "Transfer-Encoding", "Connection", "a b", "a:b"])
 def test_a_header_that_would_bend_the_request_is_refused(server: FakeServer, name: str) -> None:
     with pytest.raises(ConfigurationError, match="header"):
         server.llm(headers={name: "1"})
