@@ -83,6 +83,10 @@ class Bench:
 
         return work
 
+    async def load(self) -> int:
+        await self.llm.aload(lambda stage: print(f"  {stage}", file=sys.stderr))
+        return 0
+
     async def idle(self) -> int:
         await asyncio.sleep(0.5)
         return 0
@@ -90,8 +94,8 @@ class Bench:
 
 async def run(options: argparse.Namespace) -> bool:
     async with create_llm("local", options.model, deterministic=options.deterministic) as llm:
-        await llm.aload(lambda stage: print(f"  {stage}", file=sys.stderr))
         bench = Bench(llm, options.tokens)
+        await bench.measure("load", bench.load)
         await bench.together(8)()  # warm
         for number in range(options.rounds):
             await bench.measure("idle", bench.idle)
