@@ -31,7 +31,8 @@ class AnthropicMessages:
     when the caller does not say; the wire wants a number, and thinking counts into it.
     *stream_above*: an answer that may be longer is streamed in any case, since the API lets no
     request wait in silence for more than ten minutes. *thinking*: how the wire says how much to
-    think: "adaptive" with an effort, "budget" in tokens (up to Claude 4.5), None if it cannot.
+    think: "adaptive" with an effort, "budget" in tokens (up to Claude 4.5), None if it cannot;
+    *thinking_off* how it says not to.
     *schema_mode*: "prompt" describes the schema to the model where `output_config` cannot enforce
     it. *late_system*: what a system message becomes that is not at the head; "system" keeps it
     where the model takes it (since Claude Opus 4.8), "user" is understood by all.
@@ -44,6 +45,7 @@ class AnthropicMessages:
     max_tokens: int = 16_384
     stream_above: int = 21_333
     thinking: ThinkingStyle | None = "adaptive"
+    thinking_off: Literal["disabled", "between_tools"] = "disabled"
     schema_mode: Literal["output_config", "prompt"] = "output_config"
     late_system: LateSystem = "user"
 
@@ -137,6 +139,8 @@ class AnthropicMessages:
     def _thinking(self, thinking: Thinking, room: Any, warnings: list[str]) -> dict[str, Any]:
         if thinking is None:
             return {}
+        if not thinking and self.thinking is not None:
+            return {"thinking": {"type": self.thinking_off}}
         found = _THINKING[self.thinking](thinking, room) if self.thinking is not None else None
         if found is None:
             warnings.append(self._lacks("thinking"))
@@ -173,8 +177,6 @@ def _adaptive(thinking: Thinking, room: Any) -> dict[str, Any]:
 
     https://platform.claude.com/docs/en/build-with-claude/thinking
     """
-    if not thinking:
-        return {"thinking": {"type": "disabled"}}
     wire: dict[str, Any] = {"thinking": {"type": "adaptive", "display": "summarized"}}
     return wire | ({"output_config": {"effort": thinking}} if isinstance(thinking, str) else {})
 
@@ -187,8 +189,6 @@ def _budget(thinking: Thinking, room: Any) -> dict[str, Any] | None:
 
     https://platform.claude.com/docs/en/build-with-claude/extended-thinking
     """
-    if not thinking:
-        return {"thinking": {"type": "disabled"}}
     if not isinstance(room, int) or room <= _MIN_BUDGET:
         return None
     budget = max(_MIN_BUDGET, min(_BUDGETS[thinking], room - room // 4))

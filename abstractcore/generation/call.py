@@ -52,7 +52,12 @@ async def chunks(
     async def attempt() -> tuple[StreamChunk, AsyncGenerator[StreamChunk]]:
         nonlocal attempts
         attempts += 1
-        return await _open(call, provider, request)
+        try:
+            return await _open(call, provider, request)
+        except AbstractCoreError as failure:
+            # The provider counts the requests that it sent beyond one.
+            attempts, failure.attempts = attempts + failure.attempts, 0
+            raise
 
     try:
         first, source = await retry.run(call.driver, attempt, call.deadline)
@@ -72,7 +77,7 @@ async def chunks(
         told.provider = provider.name
         told.model = request.model
         if not isinstance(told, ConfigurationError):  # of which no request was sent
-            told.attempts = attempts
+            told.attempts = attempts + failure.attempts
         told.partial = collector.response()
         if told is failure:
             raise

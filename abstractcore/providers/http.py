@@ -19,14 +19,17 @@ from abstractcore.drivers.connections import Connections, Limits
 from abstractcore.drivers.proxies import proxy_for
 from abstractcore.errors import (
     AbstractCoreError,
+    BadRequestError,
     ClosedError,
     ConfigurationError,
     ResponseError,
     UnsupportedFeatureError,
 )
+from abstractcore.providers.profiles import fit, rejected_field, without
 
 if TYPE_CHECKING:
     from abstractcore.codecs.base import Codec, WireRequest
+    from abstractcore.drivers.vendor_clients import VendorClient
     from abstractcore.providers.catalog import Endpoint
     from abstractcore.providers.settings import Resolved
     from abstractcore.types import GenerateRequest, StreamChunk
@@ -52,53 +55,79 @@ class HttpProvider:
         limits: Limits,
         headers: Mapping[str, str],
         strict: bool,
+        transport: VendorClient | None = None,
     ) -> None:
         self.name = name
         self.model = model
         self.codec = codec
         self._base_url = where.base_url
-        self._key = where.key
+        self._scrub = transport.scrub if transport else where.key.scrub if where.key else None
         self._secret = None if where.key is None else (endpoint.key_header, endpoint.key_prefix, where.key)
         self._strict = strict
-        common = {
-            "Accept": "*/*",
-            "Accept-Encoding": "gzip, deflate",
-            "User-Agent": "abstractcore",
-            **endpoint.headers,
-        }
+        ours = {} if transport else {"Accept": "*/*", "User-Agent": "abstractcore"}
+        common = {**ours, "Accept-Encoding": "gzip, deflate", **endpoint.headers}
         own = _checked(name, headers)
         self._headers = _merged(common, own)
         if self._secret is not None and self._secret[0].lower() in (header.lower() for header in own):
             self._secret = None  # the caller logs in by a header
-        self._connections = Connections(limits, proxy_for(where.base_url))
+        self._connections = transport or Connections(limits, proxy_for(where.base_url))
 
     async def stream(
         self, driver: Driver, request: GenerateRequest, deadline: Deadline
     ) -> AsyncGenerator[StreamChunk]:
         """Answer *request* once. A whole answer gives the same chunks as a streamed one."""
-        wire = self.codec.encode(request)
-        if self._strict and wire.warnings:
-            raise UnsupportedFeatureError(f"{self.name}: {'; '.join(wire.warnings)}")
+        sent = wire = self._encoded(request)
         reply: HttpReply | None = None
         try:
-            reply = await self._send(driver, self._request("POST", wire), deadline)
-            told = {"request_id": request_id(reply.headers), "warnings": wire.warnings}
+            reply, sent = await self._accepted(driver, wire, request, deadline)
+            told = {"request_id": request_id(reply.headers), "warnings": sent.warnings}
             streams = request.stream if wire.stream is None else wire.stream
             source = self._streamed(reply) if streams else self._whole(reply)
             async with aclosing(source) as chunks:
                 async for chunk in chunks:
                     yield chunk if chunk.phase != "done" else _with(chunk, told)
         except AbstractCoreError as failure:
+            if sent is not wire:
+                failure.attempts += 1
             if reply is not None and failure.request_id is None:
                 failure.request_id = request_id(reply.headers)
             # The server may have repeated the key, and the frames below hold what it said.
-            if self._key is not None:
-                scrub_error(failure, self._key.scrub)
+            if self._scrub is not None:
+                scrub_error(failure, self._scrub)
             failure.__traceback__ = None
             raise
         finally:
             if reply is not None:
                 reply.discard()
+
+    def _encoded(self, request: GenerateRequest) -> WireRequest:
+        codec, fitted, told = fit(self.codec, request)
+        wire = codec.encode(fitted)
+        if told:
+            wire = replace(wire, warnings=(*told, *wire.warnings))
+        if self._strict and wire.warnings:
+            raise UnsupportedFeatureError(f"{self.name}: {'; '.join(wire.warnings)}")
+        return wire
+
+    async def _accepted(
+        self, driver: Driver, wire: WireRequest, request: GenerateRequest, deadline: Deadline
+    ) -> tuple[HttpReply, WireRequest]:
+        """Send *wire*, and once more without an optional field that the server refuses by name.
+
+        The failure of the second request says that it was one more (`attempts`).
+        """
+        try:
+            return await self._send(driver, self._request("POST", wire), deadline), wire
+        except BadRequestError as failure:
+            refused = None if self._strict else rejected_field(failure, wire.body)
+            if refused is None or refused in request.extra:
+                raise
+        lighter = without(wire, refused, request.model)
+        try:
+            return await self._send(driver, self._request("POST", lighter), deadline), lighter
+        except AbstractCoreError as failure:
+            failure.attempts += 1
+            raise
 
     def _request(self, method: str, wire: WireRequest) -> HttpRequest:
         headers = _merged(self._headers, wire.headers, {"Content-Type": "application/json"})
@@ -120,8 +149,7 @@ class HttpProvider:
         except AbstractCoreError:
             # The status alone says what failed; a body that breaks off adds nothing to it.
             reply.discard()
-        scrub = str if self._key is None else self._key.scrub
-        return read_error(reply.status, reply.headers, body, now=driver.now(), scrub=scrub)
+        return read_error(reply.status, reply.headers, body, now=driver.now(), scrub=self._scrub or str)
 
     async def _whole(self, reply: HttpReply) -> AsyncGenerator[StreamChunk]:
         for chunk in self._decoded(await reply.read()):
