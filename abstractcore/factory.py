@@ -26,7 +26,9 @@ class Options(Sampling, total=False):
     ("responses" or "chat" on openai: Responses at OpenAI's own address, chat anywhere else),
     *max_connections* (no limit unless set), *connect_timeout* (5 s at most per connection),
     *read_timeout* (120 s of silence once an answer has begun), *max_body_bytes* (64 MB of one
-    answer, decompressed).
+    answer, decompressed). *client* is a ready client of openai or anthropic (Azure, Bedrock and
+    Vertex among them) that logs in and sends in place of all that leads there; it stays the
+    caller's to close, answers on its own surface alone, and such an LLM does not pickle.
 
     For a model in this process: *deterministic* (the same greedy text alone and in a batch,
     slower), *device*, *cache_gb* (the most memory that the KV cache takes), *max_batch* (calls
@@ -39,6 +41,7 @@ class Options(Sampling, total=False):
     api_key: str | None
     headers: Mapping[str, str] | None
     api: str | None
+    client: Any
     max_connections: int | None
     connect_timeout: float
     read_timeout: float
@@ -51,7 +54,7 @@ class Options(Sampling, total=False):
 
 
 _LIMITS = ("max_connections", "connect_timeout", "read_timeout", "max_body_bytes")
-_REMOTE = ("base_url", "api_key", "headers", "api", *_LIMITS)
+_REMOTE = ("base_url", "api_key", "headers", "api", "client", *_LIMITS)
 
 
 def create_llm(
@@ -95,7 +98,7 @@ def create_llm(
         make(name, model, strict=strict, **given),
         retry=retry,
         defaults=defaults,
-        made_by=(create_llm, again),
+        made_by=None if "client" in given else (create_llm, again),
     )
 
 
@@ -123,12 +126,14 @@ def _remote(
     api_key: Secret | None = None,
     headers: Mapping[str, str] | None = None,
     api: str | None = None,
+    client: Any = None,
     max_connections: int | None = None,
     connect_timeout: float = 5.0,
     read_timeout: float = 120.0,
     max_body_bytes: int = 64 * 1024 * 1024,
 ) -> Provider:
     from abstractcore.providers.http import HttpProvider, limits
+    from abstractcore.providers.sdk import check_alone, client_transport, resolve_client
     from abstractcore.providers.settings import choose_codec, resolve
 
     if not model:
@@ -136,16 +141,21 @@ def _remote(
     if not isinstance(model, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError(f"{name}: model must be a name, not {type(model).__name__}")
     row = PROVIDERS[name]
-    where = resolve(name, row, base_url, api_key)
+    bounds = limits(max_connections, connect_timeout, read_timeout, max_body_bytes)
+    if client is not None:
+        check_alone(name, {"base_url": base_url, "api_key": api_key, "max_connections": max_connections})
+    where = resolve(name, row, base_url, api_key) if client is None else resolve_client(name, row, client)
+    codec = choose_codec(name, row, api, is_own=where.is_own)
     return HttpProvider(
         name,
         model,
         endpoint=row,
-        codec=choose_codec(name, row, api, is_own=where.is_own),
+        codec=codec,
         where=where,
-        limits=limits(max_connections, connect_timeout, read_timeout, max_body_bytes),
+        limits=bounds,
         headers=headers or {},
         strict=strict,
+        transport=None if client is None else client_transport(name, codec, client, bounds),
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from abstractcore.drivers.base import Deadline
 from abstractcore.drivers.blocking import BLOCKING, run
-from abstractcore.errors import ClosedError
+from abstractcore.errors import ClosedError, ConfigurationError
 from abstractcore.generates import Generates
 from abstractcore.generation.ask import DEFAULT_TIMEOUT, Ask, make_ask, with_messages, write_messages
 from abstractcore.generation.call import Call
@@ -42,7 +42,7 @@ class LLM(Generates):
         *,
         retry: Retry,
         defaults: Mapping[str, Any],
-        made_by: tuple[Callable[..., LLM], dict[str, Any]],
+        made_by: tuple[Callable[..., LLM], dict[str, Any]] | None,
     ) -> None:
         self._provider = provider
         self._retry = retry
@@ -138,6 +138,10 @@ class LLM(Generates):
         return f"<LLM {self.provider}:{self.model}>"
 
     def __reduce__(self) -> tuple[Callable[..., LLM], tuple[Any, ...]]:
+        if self._made_by is None:
+            raise ConfigurationError(
+                f"{self.provider}: an LLM on a client of yours does not pickle; make both there"
+            )
         return _make_again, self._made_by
 
 

@@ -44,6 +44,11 @@ def translate(failure: Exception, clock: Clock, where: str) -> AbstractCoreError
     return None
 
 
+def timed_out(clock: Clock, where: str) -> RequestTimeoutError:
+    """Give the error of a wait that was ended because the clock said so."""
+    return _timeout(set(), clock, where)
+
+
 def _disconnected(failure: Exception, clock: Clock) -> bool:
     return clock.peer_closed or "disconnected" in str(failure)
 

@@ -131,7 +131,9 @@ PROVIDERS: Mapping[str, Endpoint] = {
         OpenAIChat(top_k=False, seed_field="random_seed", stream_usage=False),
     ),
     "together": _hosted("https://api.together.xyz/v1", "TOGETHER_API_KEY"),
-    "xai": _hosted("https://api.x.ai/v1", "XAI_API_KEY", OpenAIChat(top_k=False, thinking="reasoning_effort")),
+    "xai": _hosted(
+        "https://api.x.ai/v1", "XAI_API_KEY", OpenAIChat(top_k=False, thinking="reasoning_effort")
+    ),
     # https://ai.google.dev/gemini-api/docs/openai
     "gemini": _hosted(
         "https://generativelanguage.googleapis.com/v1beta/openai",

@@ -47,7 +47,7 @@ def resolve(name: str, row: Endpoint, base_url: str | None, api_key: Secret | No
     if not given:
         raise ConfigurationError(f"{name}: no URL. Pass base_url={_or_set(row.url_variables)}.")
     url = _checked(name, _with_scheme(given.strip(), row.url))
-    is_own = _origin(url) == _origin(urlsplit(row.url))
+    is_own = origin(url) == origin(urlsplit(row.url))
     trusted = is_own or base_url is None
     key = api_key or (_from_environment(row.key) if row.key and trusted else None)
     if key is None and row.key and is_own:
@@ -108,7 +108,8 @@ def _checked(name: str, text: str) -> SplitResult:
     return url
 
 
-def _origin(url: SplitResult) -> tuple[str, str | None, int | None]:
+def origin(url: SplitResult) -> tuple[str, str | None, int | None]:
+    """Give what two URLs of one service share: scheme, host and port."""
     return url.scheme, url.hostname, url.port or {"http": 80, "https": 443}.get(url.scheme)
 
 
