@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, Unpack
 
-from abstractcore.drivers.base import Secret, conceal
+from abstractcore.drivers.base import Headers, Secret, conceal
 from abstractcore.engines.catalog import ENGINE_OPTIONS, ENGINES, engine_provider
 from abstractcore.errors import ConfigurationError, UnknownProviderError
 from abstractcore.generation.ask import SAMPLING, Sampling, check_known, sampling_fields
@@ -15,8 +15,6 @@ from abstractcore.generation.retry import Retry
 from abstractcore.llm import LLM
 from abstractcore.providers.base import Provider
 from abstractcore.providers.catalog import PROVIDERS
-
-_SECRET_HEADERS = ("authorization", "cookie", "key", "secret", "token")
 
 
 class Options(Sampling, total=False):
@@ -162,9 +160,5 @@ def _remote(
 def _without_secrets(options: Mapping[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in options.items() if key != "api_key"}
     if headers := options.get("headers"):
-        kept["headers"] = {name: value for name, value in headers.items() if not _is_secret(name)}
+        kept["headers"] = Headers(headers).shareable()
     return kept
-
-
-def _is_secret(header: str) -> bool:
-    return any(word in header.lower() for word in _SECRET_HEADERS)

@@ -131,6 +131,8 @@ def scrub_error(failure: AbstractCoreError, scrub: Callable[[str], str]) -> None
     for name, value in list(vars(failure).items()):
         setattr(failure, name, _scrubbed(value, scrub))
     failure.args = (failure.message,)
+    if scrub(repr(failure.__cause__)) != repr(failure.__cause__):  # it quotes the server
+        failure.__cause__ = failure.__context__ = None
 
 
 def request_id(headers: Mapping[str, str]) -> str | None:

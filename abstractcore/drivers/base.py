@@ -6,10 +6,13 @@ does the work inside the call and never suspends. Knows no vendor and no wire fo
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
+
+from abstractcore.errors import ConfigurationError
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -63,15 +66,53 @@ class Headers(dict[str, str]):
     """Headers that a caller gave: any of them may hold a key, so their values show in no traceback."""
 
     def __repr__(self) -> str:
-        return f"Headers({', '.join(self)})"
+        return f"Headers({', '.join(map(str, self))})"
+
+    def shareable(self) -> Headers:
+        """Give those whose names do not say that they hold a key."""
+        return Headers({name: value for name, value in self.items() if not _holds_a_key(name)})
+
+    def scrub(self, text: str) -> str:
+        """Replace what the others hold wherever it stands in *text*."""
+        for name, value in self.items():
+            for word in value.split() if _holds_a_key(name) else ():
+                if len(word) >= _SHORTEST_KEY:
+                    text = text.replace(word, "***")
+        return text
+
+
+_KEY_WORDS = ("authorization", "cookie", "key", "secret", "token")
+_SHORTEST_KEY = 8
+
+
+def _holds_a_key(header: str) -> bool:
+    return any(word in str(header).lower() for word in _KEY_WORDS)
 
 
 def conceal(options: Any) -> None:
-    """Wrap what is secret in *options*, in place, so that no frame that holds them shows it."""
-    if isinstance(key := options.get("api_key"), str):
-        options["api_key"] = Secret(key.strip()) if key.strip() else None
+    """Wrap what is secret in *options*, in place, so that no frame that holds them shows it.
+
+    Raises ConfigurationError for a key that is no text.
+    """
+    kind = type(options.get("api_key"))
+    if issubclass(kind, str):
+        options["api_key"] = Secret(options["api_key"].strip()) if options["api_key"].strip() else None
+    elif kind not in (Secret, type(None)):
+        options["api_key"] = None
+        raise ConfigurationError(f"api_key must be a str, not {kind.__name__}")
     if isinstance(headers := options.get("headers"), Mapping):
         options["headers"] = Headers(headers)
+    if isinstance(options.get("base_url"), str):
+        options["base_url"] = without_credentials(options["base_url"])
+
+
+def without_credentials(url: str) -> str:
+    """Mask what a URL must not hold, and is refused for, so that no frame that refuses it shows it."""
+    return _QUERY.sub(r"\1***", _LOGIN.sub(r"\1***@", url, count=1))
+
+
+_LOGIN = re.compile(r"^((?:\s*[^/?#]*://)?)[^/?#]*@")
+_QUERY = re.compile(r"([?#]).*$", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from abstractcore.codecs.http_errors import read_error, request_id, scrub_error
 from abstractcore.drivers.base import Deadline, Driver, Headers, HttpReply, HttpRequest
-from abstractcore.drivers.connections import Connections, Limits
+from abstractcore.drivers.colours import Limits
+from abstractcore.drivers.connections import Connections
 from abstractcore.drivers.proxies import proxy_for
 from abstractcore.errors import (
     AbstractCoreError,
@@ -61,12 +62,12 @@ class HttpProvider:
         self.model = model
         self.codec = codec
         self._base_url = where.base_url
-        self._scrub = transport.scrub if transport else where.key.scrub if where.key else None
+        self._scrub_key = transport.scrub if transport else where.key.scrub if where.key else str
         self._secret = None if where.key is None else (endpoint.key_header, endpoint.key_prefix, where.key)
         self._strict = strict
         ours = {} if transport else {"Accept": "*/*", "User-Agent": "abstractcore"}
         common = {**ours, "Accept-Encoding": "gzip, deflate", **endpoint.headers}
-        own = _checked(name, headers)
+        self._own = own = _checked(name, headers)
         self._headers = _merged(common, own)
         if self._secret is not None and self._secret[0].lower() in (header.lower() for header in own):
             self._secret = None  # the caller logs in by a header
@@ -99,6 +100,9 @@ class HttpProvider:
         finally:
             if reply is not None:
                 reply.discard()
+
+    def _scrub(self, text: str) -> str:
+        return self._own.scrub(self._scrub_key(text))
 
     def _encoded(self, request: GenerateRequest) -> WireRequest:
         codec, fitted, told = fit(self.codec, request)
@@ -149,7 +153,7 @@ class HttpProvider:
         except AbstractCoreError:
             # The status alone says what failed; a body that breaks off adds nothing to it.
             reply.discard()
-        return read_error(reply.status, reply.headers, body, now=driver.now(), scrub=self._scrub or str)
+        return read_error(reply.status, reply.headers, body, now=driver.now(), scrub=self._scrub)
 
     async def _whole(self, reply: HttpReply) -> AsyncGenerator[StreamChunk]:
         for chunk in self._decoded(await reply.read()):

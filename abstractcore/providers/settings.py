@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
-from abstractcore.drivers.base import Secret
+from abstractcore.drivers.base import Secret, without_credentials
 from abstractcore.errors import AuthenticationError, ConfigurationError
 
 if TYPE_CHECKING:
     from abstractcore.codecs.base import Codec
     from abstractcore.providers.catalog import Endpoint
 
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "[::1]", None: "127.0.0.1"}
 
 
@@ -42,7 +41,7 @@ def resolve(name: str, row: Endpoint, base_url: str | None, api_key: Secret | No
     """
     if not isinstance(api_key, Secret | None):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError(f"{name}: api_key must be a str, not {type(api_key).__name__}")
-    from_environment = next((os.environ[v] for v in row.url_variables if os.environ.get(v)), None)
+    from_environment = next((_url_in(v) for v in row.url_variables if os.environ.get(v)), None)
     given = base_url or from_environment or row.url
     if not given:
         raise ConfigurationError(f"{name}: no URL. Pass base_url={_or_set(row.url_variables)}.")
@@ -55,7 +54,7 @@ def resolve(name: str, row: Endpoint, base_url: str | None, api_key: Secret | No
     if key is not None and not key.is_sendable():
         raise ConfigurationError(f"{name}: the API key has a character that no HTTP header can carry")
     if key is not None and url.scheme == "http" and not _is_loopback(url.hostname or ""):
-        warnings.warn(f"{name}: the API key is sent unencrypted to {url.hostname}", stacklevel=5)
+        warnings.warn(f"{name}: the API key is sent unencrypted to {url.hostname}", stacklevel=4)
     text = url.geturl().rstrip("/").removesuffix(row.foreign_suffix)
     return Resolved(text if text.endswith(row.prefix) else text + row.prefix, key, is_own)
 
@@ -114,7 +113,18 @@ def origin(url: SplitResult) -> tuple[str, str | None, int | None]:
 
 
 def _is_loopback(host: str) -> bool:
-    return host in _LOOPBACK or host.startswith("127.") or host.endswith(".localhost")
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    from ipaddress import ip_address
+
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _url_in(variable: str) -> str:
+    return without_credentials(os.environ[variable])
 
 
 def _from_environment(variable: str) -> Secret | None:

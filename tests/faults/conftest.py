@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from abstractcore.drivers.blocking import BlockingDriver
-from abstractcore.drivers.connections import ssl_context
+from abstractcore.drivers.colours import ssl_context
 from abstractcore.drivers.eventloop import AsyncioDriver
 from tests.fakes.server import CA_FILE
 

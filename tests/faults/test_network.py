@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from abstractcore.drivers.connections import ssl_context
+from abstractcore.drivers.colours import ssl_context
 from abstractcore.errors import (
     ConfigurationError,
     ConnectionFailedError,
