@@ -93,8 +93,7 @@ class HttpProvider:
             if reply is not None and failure.request_id is None:
                 failure.request_id = request_id(reply.headers)
             # The server may have repeated the key, and the frames below hold what it said.
-            if self._scrub is not None:
-                scrub_error(failure, self._scrub)
+            scrub_error(failure, self._scrub)
             failure.__traceback__ = None
             raise
         finally:

@@ -254,10 +254,7 @@ def test_a_name_may_be_as_long_as_the_system_allows(tmp_path: Path) -> None:
     assert len(BasicSession.load(str(path)).messages) == 1
 
 
-PLACES = ["folder", "missing/session.json", "fifo", "\x00", "loop"]
-
-
-@pytest.mark.parametrize("name", PLACES)
+@pytest.mark.parametrize("name", ["folder", "missing/session.json", "fifo", "\x00", "loop"])
 def test_a_place_that_is_no_file_is_a_session_error(name: str, tmp_path: Path) -> None:
     """1.9: what is not a file is not replaced."""
     (tmp_path / "folder").mkdir()
