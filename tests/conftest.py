@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.fakes import openai_chat
+from tests.fakes import any_wire
 from tests.fakes.proxy import FakeProxy
 from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import Surface, WholeOrStream, surface_named
+from tests.fakes.wires import WIRES, Wire
 
 PROVIDER_PREFIXES = (
     "ABSTRACTCORE_", "ANTHROPIC_", "AZURE_OPENAI_", "CEREBRAS_", "DEEPSEEK_", "FIREWORKS_", "GEMINI_",
@@ -46,7 +47,7 @@ def make_server(opened_llms: list[Any]) -> Iterator[Callable[..., FakeServer]]:
     def make(**options: Any) -> FakeServer:
         server = FakeServer(**options)
         server.llms = opened_llms
-        server.always["GET /v1/models"] = openai_chat.models()
+        server.always["GET /v1/models"] = any_wire.models()
         servers.append(server)
         return server
 
@@ -89,3 +90,9 @@ def surface(request: pytest.FixtureRequest, opened_llms: list[Any]) -> Iterator[
 def whole_or_stream(request: pytest.FixtureRequest) -> WholeOrStream:
     """How the answer is asked for: the test runs once with each."""
     return WholeOrStream(request.param)
+
+
+@pytest.fixture(params=list(WIRES))
+def wire(request: pytest.FixtureRequest) -> Wire:
+    """The wire that is spoken: the test runs once on each."""
+    return WIRES[request.param]

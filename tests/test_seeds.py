@@ -9,19 +9,26 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.openai_chat import text
+from tests.fakes.any_wire import text
 from tests.fakes.replies import Reply
 from tests.fakes.requests import Recorded
 from tests.fakes.server import FakeServer
+from tests.fakes.wires import Wire, sent
 
 SEEDS = Path(__file__).parent / "seeds"
 TINY = Path(__file__).parent / "models" / "tiny-llama-chat.gguf"
-# The sample, the provider's row that it names, and the variables that lead it to the fake.
+_MAKES = re.compile(r'create_llm\("(\w+)", model=("[^"]+")\)')
+# The sample, the provider's row that it names, the variables that lead it to the fake, and what it asks.
+OPENAI = ("openai", {"OPENAI_BASE_URL": "/v1", "OPENAI_API_KEY": "sk-dummy"}, "/v1/chat/completions")
 ROWS = {
-    "async_single": ("openai", {"OPENAI_BASE_URL": "/v1", "OPENAI_API_KEY": "sk-dummy"}),
-    "async_gather": ("ollama", {"OLLAMA_HOST": ""}),
-    "async_streaming": ("anthropic", {"ANTHROPIC_BASE_URL": "", "ANTHROPIC_API_KEY": "sk-ant-dummy"}),
-    "async_session": ("openai", {"OPENAI_BASE_URL": "/v1", "OPENAI_API_KEY": "sk-dummy"}),
+    "async_single": OPENAI,
+    "async_gather": ("ollama", {"OLLAMA_HOST": ""}, "/api/chat"),
+    "async_streaming": (
+        "anthropic",
+        {"ANTHROPIC_BASE_URL": "", "ANTHROPIC_API_KEY": "sk-ant-dummy"},
+        "/v1/messages",
+    ),
+    "async_session": OPENAI,
 }
 ANSWERS = {
     "Explain Python in one paragraph.": "Python is a language.",
@@ -49,7 +56,20 @@ def run(name: str, source: str) -> None:
 
 
 def answer(request: Recorded) -> Reply:
-    return text(ANSWERS[request.messages[-1].content])
+    return text(ANSWERS[sent(request).last])
+
+
+def made_by(name: str, call: str) -> str:
+    """The sample with another call that makes its LLM; {model} in it is the sample's own model."""
+    source, count = _MAKES.subn(lambda found: call.format(model=found[2]), (SEEDS / f"{name}.py").read_text())
+    assert count == 1
+    return source
+
+
+def on_wire(name: str, wire: Wire, server: FakeServer) -> str:
+    options = {"base_url": server.url + "/v1", **wire.options}
+    written = "".join(f", {option}={value!r}" for option, value in options.items())
+    return made_by(name, f'create_llm("{wire.provider}", model={{model}}{written})')
 
 
 @pytest.mark.parametrize("name", list(ROWS))
@@ -57,7 +77,7 @@ def test_the_sample_runs_behind_its_provider_s_row(
     name: str, server: FakeServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     server.route = answer
-    provider, variables = ROWS[name]
+    provider, variables, path = ROWS[name]
     for variable, value in variables.items():
         monkeypatch.setenv(variable, value if "KEY" in variable else server.url + value)
     source = (SEEDS / f"{name}.py").read_text()
@@ -68,21 +88,34 @@ def test_the_sample_runs_behind_its_provider_s_row(
     assert capsys.readouterr().out == PRINTED[name]
     key = next((value for variable, value in variables.items() if "KEY" in variable), None)
     for request in server.requests:
-        assert request.path == "/v1/chat/completions"
-        assert request.headers.get("authorization") == (key and f"Bearer {key}")
+        assert request.path == path
+        assert key is None or key in (request.headers["authorization"].removeprefix("Bearer "))
+    server.wait_for(lambda server: server.open_sockets == 0)
+
+
+@pytest.mark.parametrize("name", list(ROWS))
+def test_the_sample_runs_on_every_wire(
+    name: str, wire: Wire, server: FakeServer, capsys: pytest.CaptureFixture[str]
+):
+    """Its words, with another row and address in `create_llm`."""
+    server.route = answer
+
+    run(name, on_wire(name, wire, server))
+
+    assert capsys.readouterr().out == PRINTED[name]
+    assert {request.path for request in server.requests} == {wire.path}
     server.wait_for(lambda server: server.open_sockets == 0)
 
 
 def test_the_session_s_sample_preserves_history(
-    server: FakeServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    wire: Wire, server: FakeServer, capsys: pytest.CaptureFixture[str]
 ):
     server.route = answer
-    monkeypatch.setenv("OPENAI_BASE_URL", server.url + "/v1")
 
-    run("async_session", (SEEDS / "async_session.py").read_text())
+    run("async_session", on_wire("async_session", wire, server))
 
     assert capsys.readouterr().out == "Alice.\n"
-    assert [(m.role, m.content) for m in server.requests[1].messages] == [
+    assert wire.sent(server.requests[1]).turns == [
         ("system", "You are a helpful assistant."),
         ("user", "My name is Alice."),
         ("assistant", "Hello, Alice."),
@@ -98,13 +131,7 @@ def test_the_sample_runs_on_the_openvino_engine(name: str, capsys: pytest.Captur
 
     if "openvino" not in ENGINES:
         pytest.skip("the openvino engine has no row yet")
-    source, count = re.subn(
-        r"create_llm\([^)]*\)",
-        f'create_llm("openvino", model={str(TINY)!r})',
-        (SEEDS / f"{name}.py").read_text(),
-    )
-    assert count == 1
 
-    run(name, source)
+    run(name, made_by(name, f'create_llm("openvino", model={str(TINY)!r})'))
 
     assert capsys.readouterr().out.endswith("\n")

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from abstractcore import BasicSession, ConfigurationError, ServerError
-from tests.fakes.openai_chat import call, calls, error, reply, text
+from tests.fakes.any_wire import call, calls, error, text
+from tests.fakes.openai_chat import reply
 from tests.fakes.replies import WaitFor
-from tests.fakes.requests import Fields
 from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import Surface, WholeOrStream
+from tests.fakes.wires import check_is_valid, sent
 
 RESULT = {"role": "tool", "content": "sunny", "tool_call_id": "call_0"}
 
@@ -191,19 +192,6 @@ DETAILS = [{"type": "reasoning.encrypted", "data": "signed", "index": 0}]
 ROWS = ("openai", "anthropic", "ollama", "lmstudio", "openrouter", "vllm", "deepseek", "mistral")
 
 
-def check_is_valid(messages: list[Fields]) -> None:
-    """What every provider demands: a call has its results right after it, and a result its call."""
-    open_calls: list[str] = []
-    for message in messages:
-        if message.role == "tool":
-            open_calls.remove(message.tool_call_id)
-            continue
-        assert open_calls == []
-        open_calls = [call.id for call in message.get("tool_calls") or []]
-        assert message.content is not None or open_calls
-    assert open_calls == []
-
-
 @pytest.mark.parametrize("after", ROWS)
 def test_c7_another_provider_in_mid_conversation_gets_a_valid_request(
     surface: Surface, server: FakeServer, after: str
@@ -231,18 +219,14 @@ def test_c7_another_provider_in_mid_conversation_gets_a_valid_request(
     session.provider = server.llm(after, model="other-model")
     answer = surface.generate(session, "And now?")
 
-    last = server.requests[-1]
-    assert (answer.content, answer.provider) == ("Still sunny.", after)
-    assert last.json.model == "other-model"
-    check_is_valid(last.messages)
-    assert [m.role for m in last.messages] == [
-        "system", "user", "assistant", "tool", "user", "assistant", "user",
-    ]  # fmt: skip
-    (made,) = last.messages[2].tool_calls
-    assert (made.id, json.loads(made.function.arguments)) == ("call_0", {"city": "Oslo"})
-    assert last.messages[2].get("reasoning_details") == (DETAILS if after == "openrouter" else None)
-    known = {"role", "content", "tool_calls", "reasoning_details", "reasoning_content"}
-    assert set(last.messages[2]) <= known
+    last = sent(server.requests[-1])
+    assert (answer.content, answer.provider, last.model) == ("Still sunny.", after, "other-model")
+    check_is_valid(last.items)
+    said = [kind for kind in last.kinds if kind != "reasoning"]
+    assert (last.system, said) == ("Kind.", ["user", "call", "result", "user", "assistant", "user"])
+    (made,) = last.all("call")
+    assert (made.id, made.arguments) == ("call_0", {"city": "Oslo"})
+    assert ("signed" in server.requests[-1].body.decode()) == (after == "openrouter")
 
 
 def test_c7_a_tool_call_makes_the_round_trip_through_the_messages(
@@ -257,7 +241,7 @@ def test_c7_a_tool_call_makes_the_round_trip_through_the_messages(
     session.messages[:] = json.loads(json.dumps(session.messages))
     whole_or_stream.ask(surface, session, "So?")
 
-    check_is_valid(server.requests[1].messages)
+    check_is_valid(sent(server.requests[1]).items)
     first, second = server.requests[1].messages[1].tool_calls
     assert json.loads(first.function.arguments) == {"city": "Zürich"}
     assert (first.id, first.type, first.function.name) == ("call_0", "function", "get_weather")
@@ -297,7 +281,7 @@ def test_c7_orphaned_tool_calls_never_reach_the_wire(surface: Surface, server: F
 
     surface.generate(session, "next")
 
-    check_is_valid(server.requests[0].messages)
+    check_is_valid(sent(server.requests[0]).items)
     assert json.dumps(session.messages[: len(ORPHANS[name])]) == before
 
 
@@ -307,5 +291,5 @@ def test_c7_a_call_that_was_never_answered_does_not_stop_the_next_turn(surface: 
     surface.generate(session, "Weather?")
 
     assert surface.generate(session, "Something else.").content == "Never mind."
-    check_is_valid(server.requests[1].messages)
+    check_is_valid(sent(server.requests[1]).items)
     assert session.messages[1].get("tool_calls")

@@ -6,7 +6,7 @@ import pytest
 
 from abstractcore import AuthenticationError, ConfigurationError, create_llm
 from abstractcore.providers.catalog import PROVIDERS
-from tests.fakes.openai_chat import text
+from tests.fakes.any_wire import text
 from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import Surface
 
@@ -14,7 +14,7 @@ from tests.fakes.surfaces import Surface
 ROWS = {
     "openai": ("OPENAI_API_KEY", ("OPENAI_BASE_URL",), "https://api.openai.com/v1"),
     "anthropic": ("ANTHROPIC_API_KEY", ("ANTHROPIC_BASE_URL",), "https://api.anthropic.com/v1"),
-    "ollama": (None, ("OLLAMA_BASE_URL", "OLLAMA_HOST"), "http://localhost:11434/v1"),
+    "ollama": (None, ("OLLAMA_BASE_URL", "OLLAMA_HOST"), "http://localhost:11434"),
     "lmstudio": (None, ("LMSTUDIO_BASE_URL",), "http://localhost:1234/v1"),
     "openrouter": ("OPENROUTER_API_KEY", ("OPENROUTER_BASE_URL",), "https://openrouter.ai/api/v1"),
     "vllm": (None, ("VLLM_BASE_URL",), "http://localhost:8000/v1"),
@@ -34,6 +34,8 @@ ROWS = {
     "fireworks": ("FIREWORKS_API_KEY", ("FIREWORKS_BASE_URL",), "https://api.fireworks.ai/inference/v1"),
     "cerebras": ("CEREBRAS_API_KEY", ("CEREBRAS_BASE_URL",), "https://api.cerebras.ai/v1"),
 }
+# What is asked at a base URL that ends with /v1 and is not the vendor's own, where it is no chat of OpenAI's.
+PATHS = {"anthropic": "/v1/messages", "ollama": "/api/chat"}
 VARIABLES = [(name, variable) for name, (_, variables, _) in ROWS.items() for variable in variables]
 WITH_KEY = [name for name, (key, _, _) in ROWS.items() if key]
 
@@ -65,7 +67,7 @@ def test_a3_the_environment_says_where(
 
     with create_llm(name, "m") as llm:
         assert llm.generate("hello").content == "Hi."
-    assert server.requests[0].path.endswith("/v1/chat/completions")
+    assert server.requests[0].path.endswith(PATHS.get(name, "/v1/chat/completions"))
 
 
 @pytest.mark.parametrize("name", WITH_KEY)
@@ -115,7 +117,7 @@ def test_a3_ollama_s_host_is_taken_as_ollama_takes_it(
     server.llms.append(llm)
 
     assert surface.generate(llm, "hello").content == "Hi."
-    assert server.requests[0].path == "/v1/chat/completions"
+    assert server.requests[0].path == "/api/chat"
 
 
 def test_a3_ollama_s_host_may_lack_its_port(monkeypatch: pytest.MonkeyPatch):
@@ -124,7 +126,7 @@ def test_a3_ollama_s_host_may_lack_its_port(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setenv("OLLAMA_HOST", "192.168.1.5")
 
-    assert resolve("ollama", PROVIDERS["ollama"], None, None).base_url == "http://192.168.1.5:11434/v1"
+    assert resolve("ollama", PROVIDERS["ollama"], None, None).base_url == "http://192.168.1.5:11434"
 
 
 @pytest.mark.parametrize("listening", ["0.0.0.0", "0.0.0.0:11435", "[::]:11435", ":11435"])
@@ -138,7 +140,7 @@ def test_a3_an_address_to_listen_on_is_reached_on_this_machine(
 
     port = 11435 if "11435" in listening else 11434
     found = resolve("ollama", PROVIDERS["ollama"], None, None).base_url
-    assert found in (f"http://127.0.0.1:{port}/v1", f"http://[::1]:{port}/v1")
+    assert found in (f"http://127.0.0.1:{port}", f"http://[::1]:{port}")
 
 
 @pytest.mark.parametrize("name", ["anthropic", "groq", "cerebras"])

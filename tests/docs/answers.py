@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tests.fakes import openai_chat
+from tests.fakes.any_wire import call, error, text
 from tests.fakes.replies import Pause, Reply, compact_json
 from tests.fakes.requests import Recorded
+from tests.fakes.wires import sent
 
 TEXT = "Python is a language that reads almost like the plan of its own program."
 SLOW = "Write a very long story."
@@ -15,22 +16,20 @@ SLOW = "Write a very long story."
 
 def answer(request: Recorded) -> Reply:
     """Answer as a model would: a tool call where there are tools, JSON where a schema is given, else text."""
-    asked = request.json
+    asked = sent(request)
     if asked.model == "no-such-model":
-        return openai_chat.error(404, "no such model", code="model_not_found")
-    last = asked.messages[-1]
-    if asked.get("tools") and last.role != "tool":
-        function = asked.tools[0].function
-        return openai_chat.call(function.name, **example_of(function.parameters, function.parameters))
-    if schema := (asked.get("response_format") or {}).get("json_schema"):
-        return openai_chat.text(compact_json(example_of(schema["schema"], schema["schema"])))
-    if last.content == SLOW:
-        return openai_chat.text("word " * 200, piece=5, between=[Pause(0.05)]).after(
-            Pause(0.05 if asked.get("stream") else 10)
-        )
-    if "name" in str(last.content) and "Alice" in compact_json(asked.messages):
-        return openai_chat.text("Your name is Alice.")
-    return openai_chat.text(TEXT)
+        return error(404, "no such model", code="model_not_found")
+    if asked.tools and asked.kinds[-1] != "result":
+        name, tool = next(iter(asked.tools.items()))
+        return call(name, **example_of(tool["parameters"], tool["parameters"]))
+    if asked.schema:
+        return text(compact_json(example_of(asked.schema, asked.schema)))
+    if asked.last == SLOW:
+        wait = Pause(0.05 if asked.streams else 10)
+        return text("word " * 200, piece=5, between=[Pause(0.05)]).after(wait)
+    if "name" in asked.last and any("Alice" in said for _, said in asked.turns):
+        return text("Your name is Alice.")
+    return text(TEXT)
 
 
 def example_of(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:

@@ -64,9 +64,12 @@ def call(name: str, /, **arguments: Any) -> Reply:
     return calls([(name, arguments)])
 
 
-def calls(wanted: Iterable[Call], *, content: str | None = "", **options: Any) -> Reply:
+def calls(
+    wanted: Iterable[Call], *, content: str | None = "", reasoning: str | None = None, **options: Any
+) -> Reply:
     """Answer with these tool calls, ids call_0, call_1 and on; *options* as in `reply`."""
-    message = {"role": "assistant", "content": content, "tool_calls": tool_calls(wanted)}
+    thought = {} if reasoning is None else {"thinking": reasoning}
+    message = {"role": "assistant", "content": content or "", **thought, "tool_calls": tool_calls(wanted)}
     return reply(message, **options)
 
 

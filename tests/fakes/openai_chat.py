@@ -59,9 +59,12 @@ def call(name: str, /, **arguments: Any) -> Reply:
     return calls([(name, arguments)])
 
 
-def calls(wanted: Iterable[Call], *, content: str | None = None, **options: Any) -> Reply:
+def calls(
+    wanted: Iterable[Call], *, content: str | None = None, reasoning: str | None = None, **options: Any
+) -> Reply:
     """Answer with these tool calls, ids call_0, call_1 and on; *options* as in `reply`."""
-    message = {"role": "assistant", "content": content, "tool_calls": tool_calls(wanted)}
+    thought = {} if reasoning is None else {"reasoning_content": reasoning}
+    message = {"role": "assistant", "content": content, **thought, "tool_calls": tool_calls(wanted)}
     return reply(message, **{"finish_reason": "tool_calls", **options})
 
 
