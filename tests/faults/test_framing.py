@@ -1,4 +1,8 @@
-"""FAULTS 1.4 through the whole stack: however the stream is written, the exact text comes out."""
+"""FAULTS 1.4 through the whole stack: however the stream is written, the exact text comes out.
+
+Here on Chat Completions, with all that servers do; the other wires, and NDJSON, in
+`test_stream_semantics_wires.py`.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,8 @@ from typing import Any
 
 import pytest
 
-from abstractcore.codecs.framing import NDJSONDecoder
 from tests.fakes import openai_chat
-from tests.fakes.replies import Chunk, Hang, Reply, compact_json, sse, sse_bytes, sse_event
+from tests.fakes.replies import Chunk, Hang, Reply, sse, sse_bytes, sse_event
 from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import Surface
 
@@ -145,13 +148,3 @@ def test_the_end_mark_is_given_out_before_the_body_is_drained(surface: Surface, 
             pass
         assert stream.response.content == TEXT
         assert server.hanging == 1
-
-
-def test_json_lines_are_read_wherever_they_are_cut() -> None:
-    """1.4: NDJSON cut anywhere. (No wire speaks it yet; the reader stands ready.)"""
-    lines = [compact_json({"text": part}) for part in TEXT.split(" ")]
-    data = "\n".join(lines).encode()
-
-    for cut in range(1, len(data)):
-        decoder = NDJSONDecoder()
-        assert [*decoder.feed(data[:cut]), *decoder.feed(data[cut:]), *decoder.end()] == lines
