@@ -46,7 +46,7 @@ if TYPE_CHECKING:  # what a type checker reads; at run time __getattr__ finds th
     from abstractcore.session import BasicSession
     from abstractcore.streams import AsyncStream, Stream
     from abstractcore.tools import Tool, ToolContext, tool
-    from abstractcore.types import GenerateResponse, Message, StreamChunk, ToolCall, Usage
+    from abstractcore.types import GenerateResponse, Health, Message, StreamChunk, ToolCall, Usage
 
 __all__ = [
     "LLM",
@@ -65,6 +65,7 @@ __all__ = [
     "EngineDeadError",
     "EngineError",
     "GenerateResponse",
+    "Health",
     "IncompleteStreamError",
     "MCPConnectionError",
     "Message",
@@ -100,7 +101,7 @@ __all__ = [
 
 _ROOMS = ("errors", "tools", "types")
 _HOME = {
-    **dict.fromkeys(("GenerateResponse", "Message", "StreamChunk", "ToolCall", "Usage"), "types"),
+    **dict.fromkeys(("GenerateResponse", "Health", "Message", "StreamChunk", "ToolCall", "Usage"), "types"),
     **dict.fromkeys(("Tool", "ToolContext", "tool"), "tools"),
     **dict.fromkeys(("AsyncStream", "Stream"), "streams"),
     "LLM": "llm",

@@ -11,22 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 from abstractcore.drivers.base import Deadline
 from abstractcore.drivers.blocking import BLOCKING, run
-from abstractcore.errors import ClosedError, ConfigurationError
+from abstractcore.errors import AbstractCoreError, ClosedError, ConfigurationError
 from abstractcore.generates import Generates
 from abstractcore.generation.ask import DEFAULT_TIMEOUT, Ask, make_ask, with_messages, write_messages
 from abstractcore.generation.call import Call
 from abstractcore.generation.call import chunks as answer_chunks
+from abstractcore.generation.call import models as list_models
 from abstractcore.generation.collect import Collector
 from abstractcore.generation.messages import check_timeout
+from abstractcore.generation.retry import Retry
 from abstractcore.providers.base import Loads
-from abstractcore.types import GenerateRequest, StreamChunk
+from abstractcore.types import GenerateRequest, Health, StreamChunk
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from abstractcore.drivers.base import Driver
-    from abstractcore.generation.retry import Retry
     from abstractcore.providers.base import Provider
+
+_GLANCE = 30.0
 
 
 class LLM(Generates):
@@ -105,6 +108,45 @@ class LLM(Generates):
         from abstractcore.drivers.eventloop import ASYNC
 
         await self._load(ASYNC, progress, timeout)
+
+    async def _models(self, driver: Driver, timeout: float | None) -> list[str]:
+        self._check_open()
+        deadline = Deadline.after(check_timeout(timeout) or _GLANCE)
+        return await list_models(driver, self._provider, self._retry, deadline)
+
+    async def _health(self, driver: Driver, timeout: float | None) -> Health:
+        self._check_open()
+        deadline = Deadline.after(check_timeout(timeout) or _GLANCE)
+        error: AbstractCoreError | None = None
+        try:
+            await list_models(driver, self._provider, Retry(0), deadline)
+        except AbstractCoreError as failure:
+            error = failure
+        return Health(error is None, deadline.seconds - deadline.left(), error)
+
+    def list_models(self, *, timeout: float | None = None) -> list[str]:
+        """List the ids of the models that this provider offers; *timeout* is 30 seconds unless set."""
+        return run(self._models(BLOCKING, timeout))
+
+    async def alist_models(self, *, timeout: float | None = None) -> list[str]:
+        """List the ids of the models that this provider offers, awaited."""
+        from abstractcore.drivers.eventloop import ASYNC
+
+        return await self._models(ASYNC, timeout)
+
+    def health(self, *, timeout: float | None = None) -> Health:
+        """Ask once, without a retry, whether the provider answers and takes the key.
+
+        The answer is true or false by itself and holds the error; a provider's failure is not
+        raised. No tokens are used.
+        """
+        return run(self._health(BLOCKING, timeout))
+
+    async def ahealth(self, *, timeout: float | None = None) -> Health:
+        """Ask once whether the provider answers, awaited; otherwise as `health`."""
+        from abstractcore.drivers.eventloop import ASYNC
+
+        return await self._health(ASYNC, timeout)
 
     def close(self) -> None:
         """Release connections, or the local model. Using the object afterwards raises ClosedError."""

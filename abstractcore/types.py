@@ -216,3 +216,15 @@ class GenerateResponse:
 
     def __str__(self) -> str:
         return self.content
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether a provider answers: true or false by itself, with the *seconds* it took or the *error*."""
+
+    ok: bool
+    seconds: float
+    error: Exception | None = None
+
+    def __bool__(self) -> bool:
+        return self.ok

@@ -216,11 +216,14 @@ class BlockingReply(VendorReply):
         watch.start()
         return watch
 
-    def _raw(self) -> Iterator[bytes]:
+    def _begin(self) -> None:
+        super()._begin()
         # httpcore looks here when the body begins: from the headers on, silence is bounded too.
         timeouts = self._response.request.extensions.get("timeout")
         if isinstance(timeouts, dict):
             timeouts["read"] = self._clock.patience()
+
+    def _raw(self) -> Iterator[bytes]:
         return iter((self._response.content,)) if _is_read(self._response) else self._response.iter_raw()
 
     def _events(self) -> Iterator[bytes]:

@@ -6,13 +6,13 @@ Nothing is loaded here: no runtime, no model and no thread.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from abstractcore.engines.options import ENGINE_OPTIONS as ENGINE_OPTIONS
 from abstractcore.engines.options import EngineOptions
-from abstractcore.errors import ConfigurationError, MissingDependencyError
+from abstractcore.errors import ConfigurationError, MissingDependencyError, ModelLoadError
 
 if TYPE_CHECKING:
     from abstractcore.engines.provider import EngineProvider
@@ -72,7 +72,14 @@ def _provider(name: str, engine: Engine, model: str, options: EngineOptions, str
     def key() -> tuple[str, str, EngineOptions]:
         return name, path(), options
 
-    return EngineProvider(name, model, key=key, make=lambda: engine.make(path(), options), strict=strict)
+    def found() -> list[str]:
+        if not os.path.exists(path()):
+            raise ModelLoadError(f"{name}: there is no model at {path()}")
+        return list(dict.fromkeys([model, *local_models()]))
+
+    return EngineProvider(
+        name, model, key=key, make=lambda: engine.make(path(), options), found=found, strict=strict
+    )
 
 
 def _best() -> tuple[str, Engine]:
@@ -88,11 +95,17 @@ def _is_installed(package: str) -> bool:
     return find_spec(package) is not None
 
 
+def local_models() -> list[str]:
+    """List the models that `local` can take: the environment's, and those that packages carry."""
+    named = os.environ.get(LOCAL_MODEL)
+    return [*([named] if named else []), *_carried_models()]
+
+
 def _local_model() -> str:
-    return os.environ.get(LOCAL_MODEL) or next(_carried_models(), "") or _refuse_local()
+    return next(iter(local_models()), "") or _refuse_local()
 
 
-def _carried_models() -> Any:
+def _carried_models() -> Iterator[str]:
     from importlib.util import find_spec
     from pathlib import Path
 

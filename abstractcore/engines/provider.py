@@ -31,11 +31,19 @@ class EngineProvider:
     """
 
     def __init__(
-        self, name: str, model: str, *, key: Callable[[], Hashable], make: Callable[[], Runtime], strict: bool
+        self,
+        name: str,
+        model: str,
+        *,
+        key: Callable[[], Hashable],
+        make: Callable[[], Runtime],
+        strict: bool,
+        found: Callable[[], list[str]] = list,
     ) -> None:
         self.name = name
         self.model = model
         self._strict = strict
+        self._found = found
         self.lease = Lease(name, key, make)
         self._on_collect = weakref.finalize(self, self.lease.close_later)
         self._on_collect.atexit = False
@@ -69,6 +77,10 @@ class EngineProvider:
                     yield chunk
         finally:
             ticket.leave()
+
+    async def models(self, driver: Driver, deadline: Deadline) -> list[str]:
+        """List the models that are on this machine, this one first."""
+        return await driver.call(self._found)
 
     def close(self) -> None:
         """Give the share in the model back; the last one frees it. Running calls end with ClosedError."""

@@ -84,6 +84,32 @@ async def chunks(
         raise told from failure
 
 
+async def models(driver: Driver, provider: Provider, retry: Retry, deadline: Deadline) -> list[str]:
+    """List the provider's models, asking again as for an answer."""
+    attempts = 0
+
+    async def attempt() -> list[str]:
+        nonlocal attempts
+        attempts += 1
+        return await provider.models(driver, deadline)
+
+    try:
+        return await retry.run(driver, attempt, deadline)
+    except AbstractCoreError as failure:
+        _name(failure, provider, attempts)
+        raise
+
+
+def _name(failure: AbstractCoreError, provider: Provider, attempts: int) -> None:
+    """Say in a failure whose it is, and after how many requests."""
+    failure.provider, failure.model = provider.name, provider.model
+    if not isinstance(failure, ConfigurationError):  # of which no request was sent
+        failure.attempts = attempts
+    if provider.name not in failure.message:
+        failure.message = f"{provider.name} ({provider.model}): {failure.message}"
+        failure.args = (failure.message,)
+
+
 def _end(call: Call) -> None:
     call.collector.end(call.deadline.seconds - call.deadline.left())
     if call.response_model is not None:

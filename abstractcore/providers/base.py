@@ -22,6 +22,10 @@ class Provider(Protocol):
         """Answer *request* once; the last chunk is `done`. Leaving the generator early stops the work."""
         ...
 
+    async def models(self, driver: Driver, deadline: Deadline) -> list[str]:
+        """List the ids of the models that can be asked here."""
+        ...
+
     def close(self) -> None:
         """Release everything; calling it again does nothing."""
         ...

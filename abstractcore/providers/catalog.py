@@ -37,10 +37,14 @@ class Endpoint:
     """The wires that `api=` chooses from; *codec* is the one at the row's own origin."""
 
 
-def _hosted(url: str, key: str, codec: Codec | None = None, prefix: str = "") -> Endpoint:
+def _hosted(
+    url: str, key: str, codec: Codec | None = None, prefix: str = "", headers: Mapping[str, str] | None = None
+) -> Endpoint:
     """Give the row of a hosted service; without a *codec* it speaks OpenAI's chat wire."""
     variable = key.replace("_API_KEY", "_BASE_URL")
-    return Endpoint(codec or OpenAIChat(), url, key=key, url_variables=(variable,), prefix=prefix)
+    return Endpoint(
+        codec or OpenAIChat(), url, key=key, url_variables=(variable,), prefix=prefix, headers=headers or {}
+    )
 
 
 def _server(url: str, *variables: str, codec: Codec | None = None) -> Endpoint:
@@ -56,6 +60,7 @@ _OPENAI_CHAT = OpenAIChat(
     thinking="reasoning_effort",
     think_marks=False,
 )
+_ANTHROPIC = AnthropicMessages(path="/messages", models_path="/models?limit=1000")
 
 PROVIDERS: Mapping[str, Endpoint] = {
     "openai": Endpoint(
@@ -70,8 +75,9 @@ PROVIDERS: Mapping[str, Endpoint] = {
     "anthropic": _hosted(
         "https://api.anthropic.com",
         "ANTHROPIC_API_KEY",
-        AnthropicMessages(path="/messages", models_path="/models?limit=1000"),
+        _ANTHROPIC,
         prefix="/v1",
+        headers={"anthropic-version": _ANTHROPIC.version},
     ),
     # https://docs.ollama.com/api/chat
     "ollama": Endpoint(

@@ -100,6 +100,30 @@ class HttpProvider:
             if reply is not None:
                 reply.discard()
 
+    async def models(self, driver: Driver, deadline: Deadline) -> list[str]:
+        """Ask the service which models it has."""
+        url = self._base_url + self.codec.models_path
+        reply: HttpReply | None = None
+        try:
+            reply = await self._send(
+                driver, HttpRequest("GET", url, self._headers, b"", self._secret), deadline
+            )
+            body = await reply.read()
+            return self.codec.models(_json(body) if body.strip() else None)
+        except AbstractCoreError as failure:
+            self._clean(failure, reply)
+            raise
+        finally:
+            if reply is not None:
+                reply.discard()
+
+    def _clean(self, failure: AbstractCoreError, reply: HttpReply | None) -> None:
+        """Name the request in a failure, and take out the key, which the server may have repeated."""
+        if reply is not None and failure.request_id is None:
+            failure.request_id = request_id(reply.headers)
+        scrub_error(failure, self._scrub)
+        failure.__traceback__ = None  # the frames below hold what the server said
+
     def _scrub(self, text: str) -> str:
         return self._own.scrub(self._scrub_key(text))
 
