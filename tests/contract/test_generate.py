@@ -264,18 +264,6 @@ def test_b4_streamed_and_whole_answers_are_the_same(
     assert {field: getattr(whole, field) for field in told} == told
 
 
-@pytest.mark.parametrize("name", ["openai_chat", "openai_responses"])
-def test_b4_arguments_that_are_no_json_are_kept_as_they_were_written(
-    surface: Surface, server: FakeServer, whole_or_stream: WholeOrStream, name: str
-):
-    """On the wires that carry them as text."""
-    server.replies(calls([("f", ""), ("g", "not json")], piece=3))
-
-    answer = whole_or_stream.ask(surface, WIRES[name].llm(server), "hello")
-
-    assert answer.tool_calls == [ToolCall("call_0", "f", {}), ToolCall("call_1", "g", {}, "not json")]
-
-
 # ---- B6 --------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal, TypedDict
@@ -10,9 +11,10 @@ import pytest
 from pydantic import BaseModel
 
 from abstractcore import BasicSession, ConfigurationError, GenerateResponse, StructuredOutputError
-from tests.fakes.openai_chat import text
+from tests.fakes.any_wire import text
 from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import Surface, WholeOrStream
+from tests.fakes.wires import Wire
 
 
 class City(BaseModel):
@@ -52,18 +54,17 @@ MODELS: dict[str, tuple[Any, str, Any]] = {
     "literal": (Literal["yes", "no"], '{"value": "yes"}', "yes"),
     "enum": (Colour, '{"value": "red"}', Colour.RED),
     "in a fence": (Point, 'Here:\n```json\n{"x": 1, "y": 2}\n```', Point(1, 2)),
-    "after thinking": (Point, '<think>Hm {"x": 0}</think>{"x": 1, "y": 2}', Point(1, 2)),
 }
 
 
 @pytest.mark.parametrize("kind", ["llm", "session"])
 @pytest.mark.parametrize("name", list(MODELS))
 def test_b1_response_model_gives_the_validated_value(
-    surface: Surface, server: FakeServer, kind: str, name: str
+    surface: Surface, server: FakeServer, wire: Wire, kind: str, name: str
 ):
     model, words, value = MODELS[name]
     server.replies(text(words))
-    asked = server.llm() if kind == "llm" else BasicSession(server.llm())
+    asked = wire.llm(server) if kind == "llm" else BasicSession(wire.llm(server))
 
     assert surface.generate(asked, "Which?", response_model=model) == value
 
@@ -80,33 +81,57 @@ def test_b1_return_response_gives_the_response_with_parsed(surface: Surface, ser
     assert answer.content in words
 
 
-def test_b1_a_streamed_response_model_stands_in_parsed(surface: Surface, server: FakeServer):
+def test_b1_a_streamed_response_model_stands_in_parsed(surface: Surface, server: FakeServer, wire: Wire):
     server.replies(text('{"x": 1, "y": 2}', piece=3))
 
-    with surface.open_stream(server.llm(), "Where?", response_model=Point) as stream:
+    with surface.open_stream(wire.llm(server), "Where?", response_model=Point) as stream:
         stream.rest()
         assert stream.response.parsed == Point(1, 2)
 
 
+def test_b1_thinking_before_the_answer_is_no_part_of_it(
+    surface: Surface, server: FakeServer, wire: Wire, whole_or_stream: WholeOrStream
+):
+    server.replies(text('{"x": 1, "y": 2}', reasoning='Hm {"x": 0}'))
+
+    answer = whole_or_stream.ask(
+        surface, wire.llm(server), "Where?", response_model=Point, return_response=True
+    )
+
+    assert answer.parsed == Point(1, 2)
+
+
+# Where the schema stands in the request, and what the wire wants beside it.
+NATIVE: dict[str, Callable[[Any], Any]] = {
+    "openai_chat": lambda body: (body.response_format.type, body.response_format.json_schema.name),
+    "openai_responses": lambda body: (body.text.format.type, body.text.format.name),
+    "anthropic_messages": lambda body: (body.output_config.format.type, "Point"),
+    "ollama_chat": lambda body: ("json_schema", body.format.title),
+}
+
+
 def test_b1_the_wire_s_native_schema_mode_is_used(
-    surface: Surface, server: FakeServer, whole_or_stream: WholeOrStream
+    surface: Surface, server: FakeServer, wire: Wire, whole_or_stream: WholeOrStream
 ):
     server.replies(text('{"x": 1, "y": 2}'))
 
-    whole_or_stream.ask(surface, server.llm(), "Where?", response_model=Point)
+    whole_or_stream.ask(surface, wire.llm(server), "Where?", response_model=Point)
 
-    wire = server.requests[0].json.response_format
-    assert wire.type == "json_schema"
-    assert wire.json_schema.name == "Point"
-    assert set(wire.json_schema.schema["properties"]) == {"x", "y"}
+    request = server.requests[0]
+    schema = wire.sent(request).schema
+    assert NATIVE[wire.name](request.json) == ("json_schema", "Point")
+    assert set(schema["properties"]) == {"x", "y"}
+    assert sorted(schema["required"]) == ["x", "y"]
 
 
-def test_b1_openai_is_asked_to_be_strict(surface: Surface, server: FakeServer):
+@pytest.mark.parametrize("api", ["chat", "responses"])
+def test_b1_openai_is_asked_to_be_strict(surface: Surface, server: FakeServer, api: str):
     server.replies(text('{"name": "Oslo", "population": 1}'))
 
-    surface.generate(server.llm("openai"), "Which?", response_model=City)
+    surface.generate(server.llm("openai", api=api), "Which?", response_model=City)
 
-    wire = server.requests[0].json.response_format.json_schema
+    asked = server.requests[0].json
+    wire = asked.response_format.json_schema if api == "chat" else asked.text.format
     assert wire.strict is True
     assert wire.schema["additionalProperties"] is False
     assert sorted(wire.schema["required"]) == ["name", "population"]
@@ -140,17 +165,17 @@ WRONG = {
 
 @pytest.mark.parametrize("name", list(WRONG))
 def test_b1_an_answer_of_another_shape_is_an_error_that_says_why(
-    surface: Surface, server: FakeServer, whole_or_stream: WholeOrStream, name: str
+    surface: Surface, server: FakeServer, wire: Wire, whole_or_stream: WholeOrStream, name: str
 ):
     server.replies(text(WRONG[name]))
 
     with pytest.raises(StructuredOutputError) as raised:
-        whole_or_stream.ask(surface, server.llm(), "Which?", response_model=City)
+        whole_or_stream.ask(surface, wire.llm(server), "Which?", response_model=City)
 
     assert raised.value.last_text == WRONG[name]
     assert raised.value.validation_error
     assert raised.value.attempts == 1
-    assert (raised.value.provider, raised.value.model) == ("openai-compatible", "test-model")
+    assert (raised.value.provider, raised.value.model) == (wire.provider, "test-model")
 
 
 @pytest.mark.parametrize("model", ["City", 3, lambda: None])
@@ -161,10 +186,10 @@ def test_b1_what_is_no_type_is_refused_before_any_request(surface: Surface, serv
 
 
 def test_b1_a_wrong_answer_leaves_a_session_as_it_was(
-    surface: Surface, server: FakeServer, whole_or_stream: WholeOrStream
+    surface: Surface, server: FakeServer, wire: Wire, whole_or_stream: WholeOrStream
 ):
     server.replies(text("Oslo, I think."))
-    session = BasicSession(server.llm())
+    session = BasicSession(wire.llm(server))
 
     with pytest.raises(StructuredOutputError):
         whole_or_stream.ask(surface, session, "Which?", response_model=City)
