@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import pickle
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -22,12 +22,13 @@ from abstractcore import (
     create_llm,
     errors,
 )
-from tests.fakes import faults
+from tests.fakes import anthropic_messages, faults
+from tests.fakes.any_wire import error, text
 from tests.fakes.network import refused_port
-from tests.fakes.openai_chat import error, text
 from tests.fakes.replies import whole
 from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import Surface, WholeOrStream
+from tests.fakes.wires import Wire
 
 PROMPT = "a prompt that is nobody's business"
 KEY = "sk-live-0123456789abcdef"
@@ -43,29 +44,48 @@ STATUSES = {
 }  # fmt: skip
 
 
+# The provider's own word for the failure: Anthropic's is the type, and Ollama has none.
+CODES: dict[str, Callable[[int], str | None]] = {
+    "openai_chat": lambda _: "some_code",
+    "openai_responses": lambda _: "some_code",
+    "anthropic_messages": lambda status: anthropic_messages.ERRORS.get(status, "some_code"),
+    "ollama_chat": lambda _: None,
+}
+
+
 @pytest.mark.parametrize(("status", "name"), list(STATUSES.items()))
 def test_b9_a_status_gives_its_class_and_its_fields(
-    surface: Surface, server: FakeServer, whole_or_stream: WholeOrStream, status: int, name: str
+    surface: Surface, server: FakeServer, wire: Wire, whole_or_stream: WholeOrStream, status: int, name: str
 ):
     server.replies(error(status, "It failed.", code="some_code", headers={"x-request-id": "req-9"}))
 
     with pytest.raises(APIError) as raised:
-        whole_or_stream.ask(surface, server.llm(max_retries=0), PROMPT)
+        whole_or_stream.ask(surface, wire.llm(server, max_retries=0), PROMPT)
 
     failure = raised.value
     assert type(failure).__name__ == name
-    assert (failure.provider, failure.model, failure.attempts) == ("openai-compatible", "test-model", 1)
+    assert (failure.provider, failure.model, failure.attempts) == (wire.provider, "test-model", 1)
     assert failure.status_code == status
     if status != 304:  # which has no body
-        assert (failure.code, failure.request_id) == ("some_code", "req-9")
+        assert (failure.code, failure.request_id) == (CODES[wire.name](status), "req-9")
         assert "It failed." in str(failure)
 
 
-def test_b9_a_prompt_that_is_too_long_has_a_class_of_its_own(surface: Surface, server: FakeServer):
-    server.replies(error(400, code="context_length_exceeded"))
+TOO_LONG = {
+    "openai_chat": "This model's maximum context length is 8192 tokens.",
+    "openai_responses": "Your input exceeds the context window of this model.",
+    "anthropic_messages": "prompt is too long: 300000 tokens > 200000 maximum",
+    "ollama_chat": "the prompt exceeds the available context size, try increasing it",
+}
+
+
+def test_b9_a_prompt_that_is_too_long_has_a_class_of_its_own(
+    surface: Surface, server: FakeServer, wire: Wire
+):
+    server.replies(error(400, TOO_LONG[wire.name]))
 
     with pytest.raises(ContextLengthError):
-        surface.generate(server.llm(), PROMPT)
+        surface.generate(wire.llm(server), PROMPT)
 
 
 def test_b9_a_provider_that_cannot_be_reached_is_a_transport_error(
@@ -129,11 +149,17 @@ ALL_FAULTS = {
 @pytest.mark.parametrize("name", list(ALL_FAULTS))
 @pytest.mark.parametrize("kind", ["llm", "session"])
 def test_b9_no_foreign_exception_and_no_secret_crosses_the_api(
-    surface: Surface, server: FakeServer, whole_or_stream: WholeOrStream, caplog: Any, kind: str, name: str
+    surface: Surface,
+    server: FakeServer,
+    wire: Wire,
+    whole_or_stream: WholeOrStream,
+    caplog: Any,
+    kind: str,
+    name: str,
 ):
     """Neither in the error, nor its traceback with locals, nor a log line, nor a pickle."""
     server.replies(ALL_FAULTS[name]())
-    llm = server.llm(api_key=KEY, max_retries=0)
+    llm = wire.llm(server, api_key=KEY, max_retries=0)
     asked = llm if kind == "llm" else BasicSession(llm)
     caplog.set_level(0)
 

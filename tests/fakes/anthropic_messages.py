@@ -110,7 +110,7 @@ def error(
     headers: Headers = (),
 ) -> Reply:
     """Answer with an error body, streamed or not; the type follows the status unless it is given."""
-    return whole(status, error_body(message, code=code, type=type or _ERRORS.get(status)), headers=headers)
+    return whole(status, error_body(message, code=code, type=type or ERRORS.get(status)), headers=headers)
 
 
 def models(*names: str) -> Reply:
@@ -198,7 +198,7 @@ def error_body(
 
 
 # https://platform.claude.com/docs/en/api/errors
-_ERRORS = {
+ERRORS = {
     400: "invalid_request_error", 401: "authentication_error", 402: "billing_error", 403: "permission_error",
     404: "not_found_error", 409: "conflict_error", 413: "request_too_large", 429: "rate_limit_error",
     500: "api_error", 504: "timeout_error", 529: "overloaded_error",
