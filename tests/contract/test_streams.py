@@ -1,4 +1,4 @@
-"""CONTRACT B3, B5: one stream object on each surface, and what leaving it does at the server."""
+"""CONTRACT B3, B5: one stream object on each surface and every wire, and what leaving it does at the server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import gc
 import inspect
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -22,23 +22,24 @@ from abstractcore import (
     Stream,
     StreamChunk,
 )
-from tests.fakes.openai_chat import error, text, text_chunks
-from tests.fakes.replies import Hang, Reply, sse
+from tests.fakes.any_wire import error, held_after, text, unfinished
+from tests.fakes.replies import Chunk, Hang, Reply, Step, sse
 from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import Surface
+from tests.fakes.wires import Wire
 
 WORDS = "one two three four five six seven."
 
 
 def hangs_after(words: str) -> Reply:
     """Say *words*, and then nothing more."""
-    return sse([*text_chunks(words, finish_reason=None, usage=False), Hang()])
+    return unfinished(words, ending="hang")
 
 
 @pytest.fixture(params=["llm", "session"])
-def asked(request: pytest.FixtureRequest, server: FakeServer) -> Any:
+def asked(request: pytest.FixtureRequest, server: FakeServer, wire: Wire) -> Any:
     """What is asked for a stream: the same holds for an LLM and a session."""
-    llm = server.llm()
+    llm = wire.llm(server)
     return llm if request.param == "llm" else BasicSession(llm)
 
 
@@ -63,10 +64,12 @@ def test_b3_a_stream_gives_the_words_and_then_the_response(surface: Surface, ser
         assert stream.response.usage == chunks[-1].usage
 
 
-def test_b3_partial_is_what_has_arrived_and_response_only_the_whole(surface: Surface, server: FakeServer):
+def test_b3_partial_is_what_has_arrived_and_response_only_the_whole(
+    surface: Surface, server: FakeServer, wire: Wire
+):
     server.replies(text(WORDS, piece=4))
 
-    with surface.open_stream(server.llm(), "count") as stream:
+    with surface.open_stream(wire.llm(server), "count") as stream:
         first = stream.next()
         assert stream.partial.content.startswith(first.content)
         with pytest.raises(ConfigurationError, match="has not ended"):
@@ -159,27 +162,27 @@ TAKERS: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("taker", list(TAKERS))
-async def test_b3_whatever_takes_a_coroutine_takes_the_stream(server: FakeServer, taker: str):
+async def test_b3_whatever_takes_a_coroutine_takes_the_stream(server: FakeServer, wire: Wire, taker: str):
     server.replies(text(WORDS))
-    async with server.llm() as llm:
+    async with wire.llm(server) as llm:
         stream = llm.agenerate("count", stream=True)
 
         assert await TAKERS[taker](stream) is stream
         assert said([chunk async for chunk in stream]) == WORDS
 
 
-async def test_b3_agenerate_returns_an_awaitable_from_a_plain_def(server: FakeServer):
+async def test_b3_agenerate_returns_an_awaitable_from_a_plain_def(server: FakeServer, wire: Wire):
     server.replies(text(WORDS))
-    async with server.llm() as llm:
+    async with wire.llm(server) as llm:
         whole = llm.agenerate("count")
         assert inspect.isawaitable(whole)
         assert (await whole).content == WORDS
 
 
 @pytest.mark.parametrize("is_whole", [True, False], ids=["after the end", "after a break"])
-def test_b3_a_second_iteration_raises(surface: Surface, server: FakeServer, is_whole: bool):
+def test_b3_a_second_iteration_raises(surface: Surface, server: FakeServer, wire: Wire, is_whole: bool):
     server.replies(text(WORDS))
-    _, stream = surface.take(server.llm(), 1000 if is_whole else 1, "count")
+    _, stream = surface.take(wire.llm(server), 1000 if is_whole else 1, "count")
 
     with pytest.raises(ConfigurationError, match=r"iterated already|closed"):
         surface.iterate(stream)
@@ -314,14 +317,11 @@ def test_b3_a_connection_read_to_its_end_is_used_again(surface: Surface, server:
     assert server.connections == 1
 
 
-def test_b3_the_chunks_come_while_the_answer_is_written(surface: Surface, server: FakeServer):
-    from tests.fakes.replies import WaitFor
-
+def test_b3_the_chunks_come_while_the_answer_is_written(surface: Surface, server: FakeServer, wire: Wire):
     gate = threading.Event()
-    first, *rest = text_chunks("one two", piece=4)
-    server.replies(sse([first, rest[0], WaitFor(gate), *rest[1:]]))
+    server.replies(held_after(text("one two", piece=4), "one ", gate))
 
-    with surface.open_stream(server.llm(), "count") as stream:
+    with surface.open_stream(wire.llm(server), "count") as stream:
         assert stream.next().content == "one "
         gate.set()
         assert said(stream.rest()) == "two"
@@ -330,13 +330,21 @@ def test_b3_the_chunks_come_while_the_answer_is_written(surface: Surface, server
 # ---- B5 --------------------------------------------------------------------------------------
 
 SHORT: dict[str, Callable[[], Reply]] = {
-    "ends without its mark": lambda: sse(text_chunks("one two", finish_reason=None), done=False),
-    "is closed": lambda: sse(text_chunks("one two", finish_reason=None), done=False, ending="close"),
-    "is reset": lambda: sse(text_chunks("one two", finish_reason=None), done=False, ending="reset"),
-    "ends inside an event": lambda: sse(
-        [*text_chunks("one two", finish_reason=None), b'data: {"choices"'], done=False
-    ),
+    "ends without its mark": lambda: unfinished("one two"),
+    "is closed": lambda: unfinished("one two", ending="close"),
+    "is reset": lambda: unfinished("one two", ending="reset"),
+    "ends inside an event": lambda: half_said(unfinished("one two")),
 }
+
+
+def half_said(reply: Reply) -> Reply:
+    """The same with the beginning of one more event before its end, in whichever dialect."""
+
+    def add(steps: Sequence[Step]) -> list[Step]:
+        last = next(step.data for step in reversed(steps) if isinstance(step, Chunk))
+        return [*steps[:-1], Chunk(last[: len(last) // 2]), steps[-1]]
+
+    return reply.changed(add)
 
 
 @pytest.mark.parametrize("how", list(SHORT))
@@ -361,7 +369,7 @@ def test_b5_a_stream_cut_short_is_an_error_with_what_had_arrived(
 
 
 def test_b5_a_finish_reason_is_an_end_without_the_mark(surface: Surface, server: FakeServer):
-    """As some servers end their streams, which never send [DONE]."""
+    """As some servers of the chat wire end their streams, which never send [DONE]."""
     server.replies(text(WORDS, done=False))
 
     with surface.open_stream(server.llm(), "count") as stream:
@@ -369,12 +377,14 @@ def test_b5_a_finish_reason_is_an_end_without_the_mark(surface: Surface, server:
         assert stream.response.content == WORDS
 
 
-def test_b3_the_end_of_the_words_does_not_wait_for_the_socket(surface: Surface, server: FakeServer):
+def test_b3_the_end_of_the_words_does_not_wait_for_the_socket(
+    surface: Surface, server: FakeServer, wire: Wire
+):
     """A server that goes on after the end mark is left within a moment."""
     server.replies(text(WORDS, ending="hang"))
     start = time.monotonic()
 
-    surface.stream(server.llm(), "count")
+    surface.stream(wire.llm(server), "count")
 
     assert time.monotonic() - start < 1
     surface.wait_for(server, lambda server: server.disconnects == 1)
