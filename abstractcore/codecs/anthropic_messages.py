@@ -93,7 +93,7 @@ class AnthropicMessages:
 
     def streams(self, head: bytes) -> bool:
         """Whether a body that begins so is a stream of events: no JSON, and no web page."""
-        return not head.startswith((b"{", b"[", b"<", b'"'))
+        return not head.startswith((b"{", b"[", b"<", b'"', b"null"))
 
     def decoder(self) -> StreamDecoder:
         """Start reading a streamed answer."""

@@ -17,23 +17,19 @@ from abstractcore import (
     RequestTimeoutError,
 )
 from tests.fakes import faults
-from tests.fakes.openai_chat import call, error, text, text_chunks
-from tests.fakes.replies import Hang, Reply, sse
-from tests.fakes.requests import Recorded
+from tests.fakes.any_wire import call, error, text, unfinished
+from tests.fakes.replies import Reply
 from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import Surface, WholeOrStream
+from tests.fakes.wires import Wire
 
 
 def spoken(session: BasicSession) -> list[tuple[str, Any]]:
     return [(message["role"], message["content"]) for message in session.messages]
 
 
-def sent(request: Recorded) -> list[tuple[str, Any]]:
-    return [(message.role, message.content) for message in request.messages]
-
-
 def hangs_after(words: str) -> Reply:
-    return sse([*text_chunks(words, finish_reason=None, usage=False), Hang()])
+    return unfinished(words, ending="hang")
 
 
 # ---- C1 --------------------------------------------------------------------------------------
@@ -47,24 +43,33 @@ def test_c1_the_arguments_have_their_names_and_defaults():
     assert [names[name].default for name in wanted] == [None, None, None, None, None, False]
 
 
-def test_c1_settings_of_the_session_reach_every_request(surface: Surface, server: FakeServer):
+def test_c1_settings_of_the_session_reach_every_request(surface: Surface, server: FakeServer, wire: Wire):
     server.replies(text("Hi."))
-    session = BasicSession(server.llm(), "Be brief.", temperature=0.5, seed=7)
+    session = BasicSession(wire.llm(server), "Be brief.", temperature=0.5, seed=7)
 
     surface.generate(session, "hello")
     surface.generate(session, "again", temperature=0, system_prompt="Be long.")
 
-    first, second = (request.json for request in server.requests)
-    assert (first.temperature, first.seed, first.messages[0].content) == (0.5, 7, "Be brief.")
-    assert (second.temperature, second.seed, second.messages[0].content) == (0, 7, "Be long.")
+    first, second = (wire.sent(request) for request in server.requests)
+    seed = None if "seed" in wire.lacks else 7
+    assert (first.system, first.sampling["temperature"], first.sampling.get("seed")) == (
+        "Be brief.",
+        0.5,
+        seed,
+    )
+    assert (second.system, second.sampling["temperature"], second.sampling.get("seed")) == (
+        "Be long.",
+        0,
+        seed,
+    )
     assert session.system_prompt == "Be brief."
 
 
 def test_c1_a_turn_is_recorded_whole_or_streamed(
-    surface: Surface, server: FakeServer, whole_or_stream: WholeOrStream
+    surface: Surface, server: FakeServer, wire: Wire, whole_or_stream: WholeOrStream
 ):
     server.replies(text("Hello, Alice."), text("Alice."))
-    session = BasicSession(server.llm(), "You are kind.")
+    session = BasicSession(wire.llm(server), "You are kind.")
 
     whole_or_stream.ask(surface, session, "I am Alice.")
     answer = whole_or_stream.ask(surface, session, "Who am I?")
@@ -72,13 +77,13 @@ def test_c1_a_turn_is_recorded_whole_or_streamed(
     assert answer.content == "Alice."
     turns = [("user", "I am Alice."), ("assistant", "Hello, Alice."), ("user", "Who am I?")]
     assert spoken(session) == [*turns, ("assistant", "Alice.")]
-    assert sent(server.requests[1]) == [("system", "You are kind."), *turns]
+    assert wire.sent(server.requests[1]).turns == [("system", "You are kind."), *turns]
     assert (session.usage.input_tokens, session.usage.output_tokens) == (10, 14)
 
 
-def test_c1_a_stream_records_the_reply_when_it_ends(surface: Surface, server: FakeServer):
+def test_c1_a_stream_records_the_reply_when_it_ends(surface: Surface, server: FakeServer, wire: Wire):
     server.replies(text("one two three", piece=4))
-    session = BasicSession(server.llm())
+    session = BasicSession(wire.llm(server))
 
     with surface.open_stream(session, "count", include="generating") as stream:
         stream.next()
@@ -87,9 +92,9 @@ def test_c1_a_stream_records_the_reply_when_it_ends(surface: Surface, server: Fa
         assert spoken(session) == [("user", "count"), ("assistant", "one two three")]
 
 
-def test_c1_include_drops_chunks_and_no_history(surface: Surface, server: FakeServer):
+def test_c1_include_drops_chunks_and_no_history(surface: Surface, server: FakeServer, wire: Wire):
     server.replies(text("Yes.", reasoning="Hm."))
-    session = BasicSession(server.llm())
+    session = BasicSession(wire.llm(server))
 
     chunks = surface.stream(session, "so?", include=["thinking"])
 
@@ -119,10 +124,10 @@ def test_c1_a_provider_by_name_is_refused_with_the_way_to_make_one():
 
 
 def test_c2_messages_are_plain_json_and_hold_no_wire_shape(
-    surface: Surface, server: FakeServer, whole_or_stream: WholeOrStream
+    surface: Surface, server: FakeServer, wire: Wire, whole_or_stream: WholeOrStream
 ):
     server.replies(call("get_weather", city="Paris"))
-    session = BasicSession(server.llm())
+    session = BasicSession(wire.llm(server))
 
     whole_or_stream.ask(surface, session, "Weather?")
 
@@ -146,9 +151,9 @@ def test_c2_messages_are_plain_json_and_hold_no_wire_shape(
     assert set(assistant) <= set(known)
 
 
-def test_c2_messages_can_be_edited(surface: Surface, server: FakeServer):
+def test_c2_messages_can_be_edited(surface: Surface, server: FakeServer, wire: Wire):
     server.replies(text("Hi."))
-    session = BasicSession(server.llm())
+    session = BasicSession(wire.llm(server))
     surface.generate(session, "hello")
 
     session.messages[0]["content"] = "good day"
@@ -156,25 +161,26 @@ def test_c2_messages_can_be_edited(surface: Surface, server: FakeServer):
     del session.messages[1]
     surface.generate(session, "again")
 
-    assert sent(server.requests[1]) == [("user", "good day"), ("user", "extra"), ("user", "again")]
+    assert wire.sent(server.requests[1]).turns == [("user", w) for w in ("good day", "extra", "again")]
 
 
-def test_c2_metadata_and_timestamps_stay_here(surface: Surface, server: FakeServer):
+def test_c2_metadata_and_timestamps_stay_here(surface: Surface, server: FakeServer, wire: Wire):
     server.replies(text("Hi."))
-    session = BasicSession(server.llm())
+    session = BasicSession(wire.llm(server))
     session.add_message("user", "hello", source="phone")
     session.add_message("assistant", "Hello.")
 
     surface.generate(session, "again")
 
-    assert all(set(message) == {"role", "content"} for message in server.requests[0].messages)
+    assert b"timestamp" not in server.requests[0].body
+    assert b"phone" not in server.requests[0].body
     assert session.messages[0].get("metadata") == {"source": "phone"}
     assert all(message.get("timestamp") for message in session.messages)
 
 
-def test_c2_the_caller_s_messages_are_recorded_as_copies(surface: Surface, server: FakeServer):
+def test_c2_the_caller_s_messages_are_recorded_as_copies(surface: Surface, server: FakeServer, wire: Wire):
     server.replies(text("Hi."))
-    session = BasicSession(server.llm())
+    session = BasicSession(wire.llm(server))
     given = [{"role": "user", "content": "one"}]
 
     surface.generate(session, "two", messages=given)
@@ -188,22 +194,19 @@ def test_c2_the_caller_s_messages_are_recorded_as_copies(surface: Surface, serve
 BROKEN: dict[str, Any] = {
     "an error": (lambda: error(401), AuthenticationError),
     "a timeout": (faults.hangs, RequestTimeoutError),
-    "a cut stream": (
-        lambda: sse(text_chunks("one", finish_reason=None), done=False, ending="close"),
-        IncompleteStreamError,
-    ),
+    "a cut stream": (lambda: unfinished("one", ending="close"), IncompleteStreamError),
 }
 
 
 @pytest.mark.parametrize("name", list(BROKEN))
 def test_c3_after_a_failed_turn_the_history_is_as_it_was(
-    surface: Surface, server: FakeServer, whole_or_stream: WholeOrStream, name: str
+    surface: Surface, server: FakeServer, wire: Wire, whole_or_stream: WholeOrStream, name: str
 ):
     reply, kind = BROKEN[name]
     if name == "a cut stream" and not whole_or_stream.streams:
         pytest.skip("a whole answer is not a stream")
     server.replies(text("Hi."), reply(), text("Still here."))
-    session = BasicSession(server.llm())
+    session = BasicSession(wire.llm(server))
     whole_or_stream.ask(surface, session, "hello")
     before = (list(session.messages), session.usage)
 
@@ -214,12 +217,13 @@ def test_c3_after_a_failed_turn_the_history_is_as_it_was(
     assert raised.value.partial is not None
     assert raised.value.partial.content == ("one" if name == "a cut stream" else "")
     assert whole_or_stream.ask(surface, session, "once more").content == "Still here."
-    assert sent(server.requests[-1]) == [("user", "hello"), ("assistant", "Hi."), ("user", "once more")]
+    turns = [("user", "hello"), ("assistant", "Hi."), ("user", "once more")]
+    assert wire.sent(server.requests[-1]).turns == turns
 
 
-def test_c3_a_stream_left_early_records_nothing(surface: Surface, server: FakeServer):
+def test_c3_a_stream_left_early_records_nothing(surface: Surface, server: FakeServer, wire: Wire):
     server.replies(hangs_after("one two"), text("Hi."))
-    session = BasicSession(server.llm())
+    session = BasicSession(wire.llm(server))
 
     _, stream = surface.take(session, 1, "count")
     surface.wait_for(server, lambda server: server.disconnects == 1)
@@ -229,9 +233,9 @@ def test_c3_a_stream_left_early_records_nothing(surface: Surface, server: FakeSe
     assert surface.generate(session, "hello").content == "Hi."
 
 
-async def test_c3_a_cancelled_turn_records_nothing(server: FakeServer):
+async def test_c3_a_cancelled_turn_records_nothing(server: FakeServer, wire: Wire):
     server.replies(faults.hangs(), text("Hi."))
-    session = BasicSession(server.llm())
+    session = BasicSession(wire.llm(server))
     task = asyncio.create_task(session.agenerate("hello"))
     await server.until(lambda server: server.hanging == 1)
 

@@ -13,19 +13,15 @@ from abstractcore import (
     RequestTimeoutError,
     SessionError,
 )
-from tests.fakes.openai_chat import text, text_chunks
-from tests.fakes.replies import Hang, Reply, WaitFor, sse
-from tests.fakes.requests import Recorded
+from tests.fakes.any_wire import text, unfinished
+from tests.fakes.replies import Reply, WaitFor
 from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import Surface
+from tests.fakes.wires import Wire, sent
 
 
 def spoken(session: BasicSession) -> list[tuple[str, Any]]:
     return [(message["role"], message["content"]) for message in session.messages]
-
-
-def sent(request: Recorded) -> list[tuple[str, Any]]:
-    return [(message.role, message.content) for message in request.messages]
 
 
 def said(chunks: list[Any]) -> str:
@@ -33,13 +29,13 @@ def said(chunks: list[Any]) -> str:
 
 
 def hangs_after(words: str) -> Reply:
-    return sse([*text_chunks(words, finish_reason=None, usage=False), Hang()])
+    return unfinished(words, ending="hang")
 
 
-def test_c4_turns_started_together_run_in_their_order(surface: Surface, server: FakeServer):
+def test_c4_turns_started_together_run_in_their_order(surface: Surface, server: FakeServer, wire: Wire):
     gate = threading.Event()
-    server.route = lambda request: text(f"re: {request.messages[-1].content}").after(WaitFor(gate))
-    session = BasicSession(server.llm())
+    server.route = lambda request: text(f"re: {sent(request).last}").after(WaitFor(gate))
+    session = BasicSession(wire.llm(server))
     running = []
     for number in range(5):
         running.append(surface.start(surface.later(session, f"turn {number}")))
@@ -49,7 +45,7 @@ def test_c4_turns_started_together_run_in_their_order(surface: Surface, server: 
 
     assert [started.result(5).content for started in running] == [f"re: turn {n}" for n in range(5)]
     assert [content for role, content in spoken(session) if role == "user"] == [f"turn {n}" for n in range(5)]
-    assert [len(request.messages) for request in server.requests] == [1, 3, 5, 7, 9]
+    assert [len(wire.sent(request).turns) for request in server.requests] == [1, 3, 5, 7, 9]
 
 
 def _wait_until(holds: Any) -> None:
@@ -62,9 +58,9 @@ def _wait_until(holds: Any) -> None:
     raise AssertionError("never")
 
 
-async def test_c4_gather_on_one_session_keeps_the_order(server: FakeServer):
-    server.route = lambda request: text(f"re: {request.messages[-1].content}")
-    session = BasicSession(server.llm())
+async def test_c4_gather_on_one_session_keeps_the_order(server: FakeServer, wire: Wire):
+    server.route = lambda request: text(f"re: {sent(request).last}")
+    session = BasicSession(wire.llm(server))
 
     answers = await asyncio.gather(*(session.agenerate(f"turn {number}") for number in range(6)))
 
@@ -74,9 +70,9 @@ async def test_c4_gather_on_one_session_keeps_the_order(server: FakeServer):
     await server.llms[0].aclose()
 
 
-async def test_c4_threads_and_coroutines_share_one_order(server: FakeServer):
-    server.route = lambda request: text(f"re: {request.messages[-1].content}")
-    session = BasicSession(server.llm())
+async def test_c4_threads_and_coroutines_share_one_order(server: FakeServer, wire: Wire):
+    server.route = lambda request: text(f"re: {sent(request).last}")
+    session = BasicSession(wire.llm(server))
 
     await asyncio.gather(
         *(session.agenerate(f"task {number}") for number in range(4)),
@@ -91,10 +87,10 @@ async def test_c4_threads_and_coroutines_share_one_order(server: FakeServer):
     await server.llms[0].aclose()
 
 
-def test_c4_different_sessions_never_wait_for_each_other(surface: Surface, server: FakeServer):
+def test_c4_different_sessions_never_wait_for_each_other(surface: Surface, server: FakeServer, wire: Wire):
     gate = threading.Event()
     server.replies(text("Hi.").after(WaitFor(gate)))
-    llm = server.llm()
+    llm = wire.llm(server)
 
     running = [surface.start(surface.later(BasicSession(llm), "hello")) for _ in range(5)]
     server.wait_for(lambda server: server.in_flight == 5)
@@ -103,9 +99,9 @@ def test_c4_different_sessions_never_wait_for_each_other(surface: Surface, serve
     assert [started.result(5).content for started in running] == ["Hi."] * 5
 
 
-def test_c4_a_turn_beside_one_s_own_open_stream_is_an_error_and_no_deadlock(server: FakeServer):
+def test_c4_a_turn_beside_one_s_own_open_stream_is_an_error_and_no_deadlock(server: FakeServer, wire: Wire):
     server.replies(hangs_after("one two"), text("Hi."))
-    session = BasicSession(server.llm())
+    session = BasicSession(wire.llm(server))
 
     with session.generate("count", stream=True) as stream:
         next(stream)
@@ -116,9 +112,9 @@ def test_c4_a_turn_beside_one_s_own_open_stream_is_an_error_and_no_deadlock(serv
     assert session.generate("hello").content == "Hi."
 
 
-async def test_c4_a_turn_beside_one_s_own_open_async_stream_is_an_error(server: FakeServer):
+async def test_c4_a_turn_beside_one_s_own_open_async_stream_is_an_error(server: FakeServer, wire: Wire):
     server.replies(hangs_after("one two"), text("Hi."))
-    session = BasicSession(server.llm())
+    session = BasicSession(wire.llm(server))
 
     async with session.agenerate("count", stream=True) as stream:
         await anext(stream)
@@ -130,10 +126,10 @@ async def test_c4_a_turn_beside_one_s_own_open_async_stream_is_an_error(server: 
     await server.llms[0].aclose()
 
 
-async def test_c4_a_cancelled_waiter_leaves_the_queue(server: FakeServer):
+async def test_c4_a_cancelled_waiter_leaves_the_queue(server: FakeServer, wire: Wire):
     gate = threading.Event()
     server.replies(text("one").after(WaitFor(gate)), text("two"))
-    session = BasicSession(server.llm())
+    session = BasicSession(wire.llm(server))
     first = asyncio.create_task(session.agenerate("first"))
     await server.until(lambda server: server.requests)
     second, third = (asyncio.create_task(session.agenerate(word)) for word in ("second", "third"))
@@ -148,10 +144,10 @@ async def test_c4_a_cancelled_waiter_leaves_the_queue(server: FakeServer):
     await server.llms[0].aclose()
 
 
-def test_c4_a_waiter_s_timeout_counts_while_it_waits(surface: Surface, server: FakeServer):
+def test_c4_a_waiter_s_timeout_counts_while_it_waits(surface: Surface, server: FakeServer, wire: Wire):
     gate = threading.Event()
     server.replies(text("one").after(WaitFor(gate)))
-    session = BasicSession(server.llm())
+    session = BasicSession(wire.llm(server))
     first = surface.start(surface.later(session, "first"))
     server.wait_for(lambda server: server.requests)
 
@@ -163,10 +159,10 @@ def test_c4_a_waiter_s_timeout_counts_while_it_waits(surface: Surface, server: F
     assert len(server.requests) == 1
 
 
-def test_c4_an_async_turn_inside_one_s_own_open_sync_stream_is_an_error(server: FakeServer):
+def test_c4_an_async_turn_inside_one_s_own_open_sync_stream_is_an_error(server: FakeServer, wire: Wire):
     """The thread that would have to read the stream waits in asyncio.run."""
     server.replies(hangs_after("one two"))
-    session = BasicSession(server.llm())
+    session = BasicSession(wire.llm(server))
 
     with session.generate("count", stream=True) as stream:
         next(stream)
@@ -174,10 +170,10 @@ def test_c4_an_async_turn_inside_one_s_own_open_sync_stream_is_an_error(server: 
             asyncio.run(session.agenerate("hello", timeout=1))
 
 
-async def test_c4_a_stream_that_a_task_opened_is_the_reader_s(server: FakeServer):
+async def test_c4_a_stream_that_a_task_opened_is_the_reader_s(server: FakeServer, wire: Wire):
     """Its task is over, so nobody could end the stream but who asks for the next turn."""
     server.replies(hangs_after("one two"), text("Hi."))
-    session = BasicSession(server.llm())
+    session = BasicSession(wire.llm(server))
     stream = await asyncio.create_task(session.agenerate("count", stream=True))
 
     with pytest.raises(SessionError):
@@ -193,10 +189,10 @@ async def test_c4_a_stream_that_a_task_opened_is_the_reader_s(server: FakeServer
     await server.llms[0].aclose()
 
 
-async def test_c4_two_streams_opened_at_once_on_one_session_are_no_deadlock(server: FakeServer):
+async def test_c4_two_streams_opened_at_once_on_one_session_are_no_deadlock(server: FakeServer, wire: Wire):
     """gather would wait for the second to open, and the second for someone to read the first."""
     server.replies(hangs_after("one two"))
-    session = BasicSession(server.llm())
+    session = BasicSession(wire.llm(server))
 
     first, second = await asyncio.gather(
         session.agenerate("one", stream=True),
@@ -209,10 +205,10 @@ async def test_c4_two_streams_opened_at_once_on_one_session_are_no_deadlock(serv
     await server.llms[0].aclose()
 
 
-async def test_c4_a_queued_turn_goes_to_the_provider_it_was_started_with(server: FakeServer):
+async def test_c4_a_queued_turn_goes_to_the_provider_it_was_started_with(server: FakeServer, wire: Wire):
     gate = threading.Event()
     server.route = lambda request: text(request.json.model).after(WaitFor(gate))
-    session = BasicSession(server.llm(model="old"))
+    session = BasicSession(wire.llm(server, model="old"))
     running = [asyncio.create_task(session.agenerate(word)) for word in ("first", "second")]
     await server.until(lambda server: server.requests)
 
@@ -224,8 +220,8 @@ async def test_c4_a_queued_turn_goes_to_the_provider_it_was_started_with(server:
     session.provider = server.llms[0]
     answers.append(await later)
     assert [(answer.content, answer.provider) for answer in answers] == [
-        ("old", "openai-compatible"),
-        ("old", "openai-compatible"),
+        ("old", wire.provider),
+        ("old", wire.provider),
         ("new", "vllm"),
     ]
     for llm in server.llms:

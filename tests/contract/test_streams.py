@@ -1,4 +1,4 @@
-"""CONTRACT B3, B5: one stream object on each surface and every wire, and what leaving it does at the server."""
+"""CONTRACT B3, B5: one stream object on each surface, on every wire, and what leaving it does."""
 
 from __future__ import annotations
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-import abstractcore
 from abstractcore import (
     APIError,
     BadRequestError,
@@ -22,15 +21,17 @@ from abstractcore import (
     RequestTimeoutError,
     ResponseError,
     ServerError,
+    factory,
 )
-from abstractcore.drivers.connections import Limits
+from abstractcore.drivers.colours import Limits
 from abstractcore.generation.ask import DEFAULT_TIMEOUT
 from tests.fakes import faults
+from tests.fakes.any_wire import error, text
 from tests.fakes.network import blackhole
-from tests.fakes.openai_chat import error, text
 from tests.fakes.replies import Hang, Pause, sse, whole
 from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import Surface, WholeOrStream
+from tests.fakes.wires import Wire
 
 PROMPT = "a prompt that is nobody's business"
 KEY = "sk-live-0123456789abcdef"
@@ -56,23 +57,23 @@ class Clock:
 
 def test_b7_the_defaults_are_those_of_the_contract():
     assert DEFAULT_TIMEOUT == 600.0
-    limits = inspect.signature(abstractcore.factory._remote).parameters
+    limits = inspect.signature(factory._remote).parameters
     assert (limits["connect_timeout"].default, limits["read_timeout"].default) == (5.0, 120.0)
     assert Limits(5.0, 120.0, None)
 
 
 def test_b7_the_object_s_timeout_holds_for_every_call_and_the_argument_beats_it(
-    surface: Surface, server: FakeServer
+    surface: Surface, server: FakeServer, wire: Wire
 ):
     server.replies(faults.hangs())
-    llm = server.llm(timeout=60, max_retries=0)
+    llm = wire.llm(server, timeout=60, max_retries=0)
 
     with Clock() as clock, pytest.raises(RequestTimeoutError):
         surface.generate(llm, "hello", timeout=0.15)
     assert clock.seconds < 1
 
     with Clock() as clock, pytest.raises(RequestTimeoutError):
-        surface.generate(server.llm(timeout=0.15), "hello")
+        surface.generate(wire.llm(server, timeout=0.15), "hello")
     assert clock.seconds < 1
 
 
@@ -107,12 +108,12 @@ BOUNDED = {
 
 @pytest.mark.parametrize("name", list(BOUNDED))
 def test_b7_the_timeout_bounds_the_whole_call(
-    surface: Surface, server: FakeServer, whole_or_stream: WholeOrStream, name: str
+    surface: Surface, server: FakeServer, wire: Wire, whole_or_stream: WholeOrStream, name: str
 ):
     server.replies(BOUNDED[name]())
 
     with Clock() as clock, pytest.raises(RequestTimeoutError) as raised:
-        whole_or_stream.ask(surface, server.llm(), "hello", timeout=0.2)
+        whole_or_stream.ask(surface, wire.llm(server), "hello", timeout=0.2)
 
     assert clock.seconds < 1
     assert isinstance(raised.value, TimeoutError)
@@ -121,11 +122,11 @@ def test_b7_the_timeout_bounds_the_whole_call(
     assert len(server.requests) == 1
 
 
-def test_b7_the_timeout_bounds_a_stream_that_goes_on(surface: Surface, server: FakeServer):
+def test_b7_the_timeout_bounds_a_stream_that_goes_on(surface: Surface, server: FakeServer, wire: Wire):
     server.replies(text("word " * 200, between=[Pause(0.02)]))
 
     with Clock() as clock, pytest.raises(RequestTimeoutError) as raised:
-        surface.stream(server.llm(), "hello", timeout=0.25)
+        surface.stream(wire.llm(server), "hello", timeout=0.25)
 
     assert clock.seconds < 1
     assert raised.value.phase == "total"
@@ -134,42 +135,42 @@ def test_b7_the_timeout_bounds_a_stream_that_goes_on(surface: Surface, server: F
     surface.wait_for(server, lambda server: server.disconnects == 1)
 
 
-def test_b7_silence_counts_once_the_headers_are_in(surface: Surface, server: FakeServer):
+def test_b7_silence_counts_once_the_headers_are_in(surface: Surface, server: FakeServer, wire: Wire):
     server.replies(sse([Hang()]))
 
     with Clock() as clock, pytest.raises(RequestTimeoutError) as raised:
-        surface.stream(server.llm(read_timeout=0.1, max_retries=0), "hello")
+        surface.stream(wire.llm(server, read_timeout=0.1, max_retries=0), "hello")
 
     assert clock.seconds < 1
     assert raised.value.phase == "body"
 
 
 def test_b7_before_the_headers_only_the_total_counts(
-    surface: Surface, server: FakeServer, whole_or_stream: WholeOrStream
+    surface: Surface, server: FakeServer, wire: Wire, whole_or_stream: WholeOrStream
 ):
     """Reasoning models are silent for minutes."""
     server.replies(text("Thought through.").after(Pause(0.3)))
 
-    answer = whole_or_stream.ask(surface, server.llm(read_timeout=0.1), "hello")
+    answer = whole_or_stream.ask(surface, wire.llm(server, read_timeout=0.1), "hello")
 
     assert answer.content == "Thought through."
 
 
-def test_b7_a_retry_that_would_overrun_is_not_slept_on(surface: Surface, server: FakeServer):
+def test_b7_a_retry_that_would_overrun_is_not_slept_on(surface: Surface, server: FakeServer, wire: Wire):
     server.replies(error(429, headers={"Retry-After": "5"}))
 
     with Clock() as clock, pytest.raises(RateLimitError) as raised:
-        surface.generate(server.llm(), "hello", timeout=1)
+        surface.generate(wire.llm(server), "hello", timeout=1)
 
     assert clock.seconds < 0.5
     assert (raised.value.attempts, raised.value.retry_after) == (1, 5)
 
 
-def test_b7_the_timeout_covers_the_retries_too(surface: Surface, server: FakeServer):
+def test_b7_the_timeout_covers_the_retries_too(surface: Surface, server: FakeServer, wire: Wire):
     server.replies(error(503), faults.hangs())
 
     with Clock() as clock, pytest.raises(RequestTimeoutError) as raised:
-        surface.generate(server.llm(), "hello", timeout=0.3)
+        surface.generate(wire.llm(server), "hello", timeout=0.3)
 
     assert clock.seconds < 1
     assert raised.value.attempts == 2
@@ -183,9 +184,9 @@ def test_b7_a_timeout_that_is_none_is_refused(surface: Surface, server: FakeServ
         server.llm(timeout=timeout)
 
 
-async def test_b7_a_timeout_of_asyncio_is_python_s_own(server: FakeServer):
+async def test_b7_a_timeout_of_asyncio_is_python_s_own(server: FakeServer, wire: Wire):
     server.replies(faults.hangs(), text("Hi."))
-    async with server.llm() as llm:
+    async with wire.llm(server) as llm:
         with pytest.raises(TimeoutError) as raised:
             async with asyncio.timeout(0.1):
                 await llm.agenerate("hello")
@@ -211,32 +212,33 @@ AGAIN = {
 
 @pytest.mark.parametrize("name", list(AGAIN))
 def test_b8_a_failure_worth_it_is_asked_again(
-    surface: Surface, server: FakeServer, whole_or_stream: WholeOrStream, name: str
+    surface: Surface, server: FakeServer, wire: Wire, whole_or_stream: WholeOrStream, name: str
 ):
     server.replies(AGAIN[name](), AGAIN[name](), text("Hi."))
 
-    assert whole_or_stream.ask(surface, server.llm(), "hello").content == "Hi."
+    assert whole_or_stream.ask(surface, wire.llm(server), "hello").content == "Hi."
     assert len(server.requests) == 3
     assert len({request.body for request in server.requests}) == 1
 
 
 @pytest.mark.parametrize("name", list(AGAIN))
 def test_b8_after_the_last_retry_the_failure_itself_is_raised(
-    surface: Surface, server: FakeServer, whole_or_stream: WholeOrStream, name: str
+    surface: Surface, server: FakeServer, wire: Wire, whole_or_stream: WholeOrStream, name: str
 ):
     server.replies(AGAIN[name]())
 
     with pytest.raises((APIError, ConnectionFailedError)) as raised:
-        whole_or_stream.ask(surface, server.llm(max_retries=1), "hello")
+        whole_or_stream.ask(surface, wire.llm(server, max_retries=1), "hello")
 
     assert (raised.value.attempts, raised.value.retryable) == (2, True)
     assert len(server.requests) == 2
 
 
+SPENT = "You have reached your spend limit."
 NEVER = {
     "400": (lambda: error(400), BadRequestError),
     "501": (lambda: error(501), ServerError),
-    "a spend cap": (lambda: error(429, code="insufficient_quota"), QuotaExceededError),
+    "a spend cap": (lambda: error(429, SPENT, code="insufficient_quota"), QuotaExceededError),
     "402": (lambda: error(402), QuotaExceededError),
     "Retry-After over a minute": (lambda: error(429, headers={"Retry-After": "61"}), RateLimitError),
     "a 200 that is no answer": (lambda: whole(200, b"null"), ResponseError),
@@ -246,13 +248,13 @@ NEVER = {
 
 @pytest.mark.parametrize("name", list(NEVER))
 def test_b8_what_waiting_does_not_mend_is_raised_at_once(
-    surface: Surface, server: FakeServer, whole_or_stream: WholeOrStream, name: str
+    surface: Surface, server: FakeServer, wire: Wire, whole_or_stream: WholeOrStream, name: str
 ):
     reply, kind = NEVER[name]
     server.replies(reply())
 
     with Clock() as clock, pytest.raises(kind) as raised:
-        whole_or_stream.ask(surface, server.llm(), "hello")
+        whole_or_stream.ask(surface, wire.llm(server), "hello")
 
     assert clock.seconds < 1
     assert raised.value.attempts == len(server.requests) == 1
@@ -287,11 +289,11 @@ def test_b8_the_backoff_is_exponential_with_full_jitter(
     assert spans == [(0, 0.5), (0, 1.0), (0, 2.0), (0, 4.0), (0, 8.0)]
 
 
-def test_b8_after_the_first_chunk_nothing_is_asked_again(surface: Surface, server: FakeServer):
+def test_b8_after_the_first_chunk_nothing_is_asked_again(surface: Surface, server: FakeServer, wire: Wire):
     server.replies(text("one two three", ending="reset", done=False, finish_reason=None))
 
     with pytest.raises(IncompleteStreamError) as raised:
-        surface.stream(server.llm(), "hello")
+        surface.stream(wire.llm(server), "hello")
 
     assert len(server.requests) == 1
     assert not raised.value.retryable
@@ -303,7 +305,7 @@ def test_b8_tenacity_is_loaded_at_the_first_failure_only():
 
     code = """
 import sys
-from tests.fakes.openai_chat import text, error
+from tests.fakes.any_wire import text, error
 from tests.fakes.server import FakeServer
 with FakeServer() as server:
     server.replies(text("Hi."), error(500), text("Hi."))
