@@ -29,9 +29,10 @@ from abstractcore import (
 )
 from abstractcore.engines.catalog import ENGINES
 from abstractcore.providers.catalog import PROVIDERS
-from tests.fakes.openai_chat import text
+from tests.fakes.any_wire import text
 from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import Surface
+from tests.fakes.wires import Wire, sent
 
 REMOTE = ("openai", "anthropic", "ollama", "lmstudio", "openrouter", "vllm", "openai-compatible")
 MORE = (
@@ -46,32 +47,25 @@ EXTRAS = {
 }
 
 
-def test_a1_the_options_have_their_names_and_defaults(surface: Surface, server: FakeServer):
+def test_a1_the_options_have_their_names_and_defaults(surface: Surface, server: FakeServer, wire: Wire):
     server.replies(text("Hi."))
-    llm = create_llm(
-        "openai-compatible",
-        "m",
-        base_url=server.url,
-        api_key="sk-test",
-        timeout=5,
-        max_retries=0,
-        temperature=0.5,
-    )
-    server.llms.append(llm)
+    options = {"timeout": 5, "max_retries": 0, "temperature": 0.5}
+    llm = wire.llm(server, model="m", api_key="sk-test", **options)
 
     assert surface.generate(llm, "hello").content == "Hi."
-    assert server.requests[0].json["temperature"] == 0.5
-    assert (llm.provider, llm.model) == ("openai-compatible", "m")
+    assert wire.sent(server.requests[0]).sampling["temperature"] == 0.5
+    assert server.requests[0].headers["authorization"] == "Bearer sk-test"
+    assert (llm.provider, llm.model) == (wire.provider, "m")
 
 
-def test_a1_a_default_gives_way_to_the_argument_of_the_call(surface: Surface, server: FakeServer):
+def test_a1_a_default_gives_way_to_the_argument_of_the_call(surface: Surface, server: FakeServer, wire: Wire):
     server.replies(text("Hi."))
-    llm = server.llm(temperature=0.5, seed=1)
+    llm = wire.llm(server, temperature=0.5, seed=1)
 
     surface.generate(llm, "hello", temperature=0)
 
-    assert server.requests[0].json["temperature"] == 0
-    assert server.requests[0].json["seed"] == 1
+    sampling = wire.sent(server.requests[0]).sampling
+    assert (sampling["temperature"], sampling.get("seed")) == (0, None if "seed" in wire.lacks else 1)
 
 
 @pytest.mark.parametrize("name", ["OLLAMA", "Ollama", " ollama "])
@@ -256,20 +250,20 @@ def test_a5_an_unknown_argument_is_not_swallowed_because_it_is_none():
     create_llm("ollama", "m", temperature=None, device=None).close()
 
 
-def test_a5_extra_reaches_the_wire_unchanged(surface: Surface, server: FakeServer):
+def test_a5_extra_reaches_the_wire_unchanged(surface: Surface, server: FakeServer, wire: Wire):
     extra = {"logit_bias": {"50256": -100}, "service_tier": "flex", "provider": {"order": ["a", "b"]}}
     server.replies(text("Hi."))
 
-    surface.generate(server.llm(), "hello", extra=extra)
+    surface.generate(wire.llm(server), "hello", extra=extra)
 
     assert {name: server.requests[0].json[name] for name in extra} == extra
 
 
 @pytest.mark.parametrize("model", ["gpt-99-ultra", "org/model:free", "ft:gpt-5:acme::x1", "モデル"])
-def test_a6_any_model_id_is_accepted(surface: Surface, server: FakeServer, model: str):
+def test_a6_any_model_id_is_accepted(surface: Surface, server: FakeServer, wire: Wire, model: str):
     server.replies(text("Hi."))
 
-    surface.generate(server.llm(model=model), "hello")
+    surface.generate(wire.llm(server, model=model), "hello")
 
     assert server.requests[0].json["model"] == model
 
@@ -277,10 +271,10 @@ def test_a6_any_model_id_is_accepted(surface: Surface, server: FakeServer, model
 # ---- A7: from everywhere, and closed for good ---------------------------------------------------
 
 
-def test_a7_one_object_serves_every_kind_of_caller(server: FakeServer):
+def test_a7_one_object_serves_every_kind_of_caller(server: FakeServer, wire: Wire):
     """Sync code, async code, several threads, any number of asyncio.run: answers are never crossed."""
-    server.route = lambda request: text(request.messages[-1].content)
-    llm = server.llm()
+    server.route = lambda request: text(sent(request).last)
+    llm = wire.llm(server)
 
     async def ask(word: str) -> str:
         return (await llm.agenerate(word)).content
@@ -306,10 +300,10 @@ def _in_threads(work: Callable[[str], str], count: int) -> list[str]:
     return answers
 
 
-async def test_a7_sync_calls_work_inside_a_running_loop(server: FakeServer):
+async def test_a7_sync_calls_work_inside_a_running_loop(server: FakeServer, wire: Wire):
     """As in a notebook; streams too."""
     server.replies(text("Hi there."))
-    llm = server.llm()
+    llm = wire.llm(server)
 
     assert llm.generate("hello").content == "Hi there."
     assert "".join(chunk.content for chunk in llm.generate("hello", stream=True)) == "Hi there."
@@ -317,9 +311,9 @@ async def test_a7_sync_calls_work_inside_a_running_loop(server: FakeServer):
     await llm.aclose()
 
 
-def test_a7_closing_releases_every_socket(surface: Surface, server: FakeServer):
+def test_a7_closing_releases_every_socket(surface: Surface, server: FakeServer, wire: Wire):
     server.replies(text("Hi."))
-    llm = server.llm()
+    llm = wire.llm(server)
     surface.generate(llm, "hello")
     assert server.open_sockets == 1
 
@@ -328,18 +322,18 @@ def test_a7_closing_releases_every_socket(surface: Surface, server: FakeServer):
     surface.wait_for(server, lambda server: server.open_sockets == 0)
 
 
-def test_a7_a_with_block_closes(server: FakeServer):
+def test_a7_a_with_block_closes(server: FakeServer, wire: Wire):
     server.replies(text("Hi."))
-    with server.llm() as llm:
+    with wire.llm(server) as llm:
         llm.generate("hello")
     with pytest.raises(ClosedError):
         llm.generate("hello")
     server.wait_for(lambda server: server.open_sockets == 0)
 
 
-async def test_a7_an_async_with_block_closes(server: FakeServer):
+async def test_a7_an_async_with_block_closes(server: FakeServer, wire: Wire):
     server.replies(text("Hi."))
-    async with server.llm() as llm:
+    async with wire.llm(server) as llm:
         await llm.agenerate("hello")
     with pytest.raises(ClosedError):
         await llm.agenerate("hello")
@@ -367,12 +361,14 @@ print(json.dumps([llm.provider, llm.model, llm.generate("hello").content]))
 
 
 @pytest.mark.parametrize("is_used", [False, True], ids=["before use", "after use"])
-def test_a8_a_provider_pickles_without_its_key(is_used: bool, surface: Surface, server: FakeServer):
+def test_a8_a_provider_pickles_without_its_key(
+    is_used: bool, surface: Surface, server: FakeServer, wire: Wire
+):
     import pickle
 
     server.replies(text("Hi."))
-    llm = server.llm(
-        api_key="sk-secret", headers={"X-Api-Key": "also-secret", "X-Team": "red"}, temperature=0.5
+    llm = wire.llm(
+        server, api_key="sk-secret", headers={"X-Api-Key": "also-secret", "X-Team": "red"}, temperature=0.5
     )
     if is_used:
         surface.generate(llm, "hello")
@@ -383,11 +379,11 @@ def test_a8_a_provider_pickles_without_its_key(is_used: bool, surface: Surface, 
 
     assert b"secret" not in data
     assert surface.generate(copy, "hello").content == "Hi."
-    sent = server.requests[-1]
-    assert "authorization" not in sent.headers
-    assert "x-api-key" not in sent.headers
-    assert sent.headers["x-team"] == "red"
-    assert sent.json["temperature"] == 0.5
+    asked = server.requests[-1]
+    assert "authorization" not in asked.headers
+    assert "x-api-key" not in asked.headers
+    assert asked.headers["x-team"] == "red"
+    assert wire.sent(asked).sampling["temperature"] == 0.5
 
 
 def test_a8_the_copy_reads_the_environment_where_it_is_loaded(
