@@ -23,7 +23,7 @@ from abstractcore.drivers.vendor_replies import BlockingReply, LoopReply, ReadRe
 from abstractcore.errors import ClosedError, ConfigurationError
 
 if TYPE_CHECKING:
-    from abstractcore.drivers.connections import Limits
+    from abstractcore.drivers.colours import Limits
 
 # How `with_streaming_response`, on every resource of both packages, asks for an answer unread.
 _UNREAD = {"X-Stainless-Raw-Response": "stream"}

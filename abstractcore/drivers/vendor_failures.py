@@ -26,15 +26,8 @@ if TYPE_CHECKING:
 _WRAPPERS = frozenset({"APIConnectionError", "APITimeoutError"})
 # The bases in httpx's tree, and in httpcore's below it; google.auth has a TransportError too.
 _NETWORK = frozenset(
-    {
-        "NetworkError",
-        "ProtocolError",
-        "ProxyError",
-        "TimeoutException",
-        "TransportError",
-        "UnsupportedProtocol",
-    }
-)
+    ("NetworkError", "ProtocolError", "ProxyError", "TimeoutException", "TransportError", "UnsupportedProtocol")
+)  # fmt: skip
 _OF_CREDENTIALS = ("api key", "api_key", "auth", "credential", "token")
 _HOLD_REQUEST = frozenset({"_request", "request", "response"})
 _MAX_TEXT = 500

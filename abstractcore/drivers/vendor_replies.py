@@ -23,7 +23,7 @@ from abstractcore.errors import ClosedError, ResponseError
 
 if TYPE_CHECKING:
     from abstractcore.drivers.clock import Clock
-    from abstractcore.drivers.connections import Limits
+    from abstractcore.drivers.colours import Limits
 
 _AWS_STREAM = "application/vnd.amazon.eventstream"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tests.fakes import anthropic_messages
 from tests.fakes.any_wire import call, error, text
 from tests.fakes.replies import Pause, Reply, compact_json
 from tests.fakes.requests import Recorded
@@ -16,6 +17,8 @@ SLOW = "Write a very long story."
 
 def answer(request: Recorded) -> Reply:
     """Answer as a model would: a tool call where there are tools, JSON where a schema is given, else text."""
+    if request.path.startswith("/model/"):  # Bedrock's, whose URL names the model
+        return anthropic_messages.text(TEXT)
     asked = sent(request)
     if asked.model == "no-such-model":
         return error(404, "no such model", code="model_not_found")

@@ -38,6 +38,9 @@ def environment(docs_server: FakeServer) -> dict[str, str]:
         variables[row.url_variables[0]] = docs_server.url + ("" if row.prefix else "/v1")
         if row.key is not None:
             variables[row.key] = "dummy-key"
+    # What the vendors' own clients read.
+    variables |= {"AZURE_OPENAI_ENDPOINT": docs_server.url, "AZURE_OPENAI_API_KEY": "dummy-key"}
+    variables |= {"ANTHROPIC_BEDROCK_BASE_URL": docs_server.url, "AWS_BEARER_TOKEN_BEDROCK": "dummy-key"}
     here = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     return {**variables, "ABSTRACTCORE_LOCAL_MODEL": str(TINY_MODEL), "PYTHONPATH": here}
 

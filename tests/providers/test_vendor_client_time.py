@@ -11,6 +11,11 @@ from typing import Any
 import pytest
 
 from abstractcore import create_llm
+from abstractcore.drivers.base import Deadline, HttpRequest
+from abstractcore.drivers.blocking import BLOCKING, run
+from abstractcore.drivers.colours import Limits
+from abstractcore.drivers.eventloop import ASYNC
+from abstractcore.drivers.vendor_clients import Kind, VendorClient
 from abstractcore.errors import (
     AuthenticationError,
     ClosedError,
@@ -189,6 +194,28 @@ def test_close_ends_a_call_that_waits_for_its_answer(server: FakeServer) -> None
     assert isinstance(started.outcome(5), ClosedError)
     surface.run(client.close)
     surface.shut()
+
+
+@few
+def test_an_answer_that_nobody_reads_is_closed(
+    surface: Surface, vendor: Vendor, server: FakeServer, make_client: Make
+) -> None:
+    server.replies(vendor.dialect.text(LONG).cut(0.5, ending="hang"))
+    kind = Kind(vendor.package, surface.name == "async")
+    transport = VendorClient(vendor.provider, make_client(vendor), kind, Limits())
+    body = b'{"model":"m","messages":[],"max_tokens":9}'
+    request = HttpRequest(
+        "POST", vendor.path if vendor.package == "anthropic" else "/chat/completions", {}, body
+    )
+
+    async def leave() -> None:
+        driver = ASYNC if surface.name == "async" else BLOCKING
+        (await driver.send(transport, request, Deadline.after(9))).discard()
+
+    surface.run(leave if surface.name == "async" else lambda: run(leave()))
+
+    surface.wait_for(server, lambda server: server.disconnects == 1)
+    assert transport.running == set()
 
 
 # Logging in

@@ -175,6 +175,17 @@ def test_a_callers_header_and_a_compressed_body_pass(
     assert server.requests[0].headers["x-team"] == "blue"
 
 
+@pytest.mark.parametrize("name", ["openai", "anthropic"])
+def test_models_are_listed_through_the_client(
+    surface: Surface, server: FakeServer, make_llm: Make, name: str
+) -> None:
+    vendor = VENDORS[name]
+    server.always["GET /v1/models"] = vendor.dialect.models("one", "two")
+
+    assert surface.call(make_llm(vendor), "list_models") == ["one", "two"]
+    assert KEY in server.requests[0].headers["authorization"]
+
+
 # A7: whose surface, whose loop, whose client
 
 
