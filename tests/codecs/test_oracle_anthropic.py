@@ -14,6 +14,7 @@ from abstractcore.codecs.anthropic_messages import AnthropicMessages
 from abstractcore.codecs.closed_schema import closed
 from abstractcore.types import GenerateRequest, OutputSchema, ToolSpec
 from tests.codecs.recorded import bodies_in, expected, name_of, read, streamed, streams_in, whole
+from tests.codecs.vendor_types import messages_type, plain
 
 anthropic = pytest.importorskip("anthropic", reason="the oracle is the anthropic package, of the dev group")
 httpx2 = pytest.importorskip("httpx2", reason="what the anthropic package stands on")
@@ -179,27 +180,9 @@ REQUESTS = {
 CODECS = [CODEC, AnthropicMessages(thinking="budget", late_system="system", schema_mode="prompt")]
 
 
-def plain(value: Any) -> Any:
-    """Give JSON again: pydantic validates lists one by one, and reads some blocks as an answer's."""
-    if isinstance(value, BaseModel):
-        return plain(value.model_dump(exclude_unset=True))
-    if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
-    return (
-        value
-        if isinstance(value, str) or not isinstance(value, Iterable)
-        else [plain(item) for item in value]
-    )
-
-
 @pytest.fixture(scope="module")
 def request_type() -> TypeAdapter[Any]:
-    from anthropic.types.message_create_params import (
-        MessageCreateParamsNonStreaming,
-        MessageCreateParamsStreaming,
-    )
-
-    return TypeAdapter(MessageCreateParamsNonStreaming | MessageCreateParamsStreaming)
+    return messages_type()
 
 
 @pytest.mark.parametrize("codec", CODECS, ids=["default", "older"])

@@ -12,6 +12,7 @@ import pytest
 from abstractcore.codecs.ollama_chat import OllamaChat
 from abstractcore.types import GenerateRequest, Message, OutputSchema, ToolSpec
 from tests.codecs.recorded import expected, name_of
+from tests.codecs.vendor_types import known_to_ollama
 
 ollama = pytest.importorskip("ollama", reason="the ollama client is not installed")
 httpx = pytest.importorskip("httpx", reason="the ollama client stands on httpx")
@@ -58,17 +59,6 @@ REQUESTS = {
         extra={"keep_alive": "5m", "options": {"num_ctx": 4096}},
     ),
 }
-# What the server takes and its Python client does not know: https://github.com/ollama/ollama/blob/main/api/types.go
-UNKNOWN_TO_THE_CLIENT = ("id", "tool_call_id")
-
-
-def known(value: Any) -> Any:
-    """Leave out what the client does not know."""
-    if isinstance(value, list):
-        return [known(item) for item in value]
-    if isinstance(value, dict):
-        return {key: known(item) for key, item in value.items() if key not in UNKNOWN_TO_THE_CLIENT}
-    return value
 
 
 def wrapped(message: dict[str, Any]) -> dict[str, Any]:
@@ -93,7 +83,7 @@ def test_its_types_hold_all_of_what_we_send(name: str) -> None:
 
     held = request.model_dump(exclude_none=True)
     held["messages"] = [message.model_dump(exclude_none=True) for message in messages]
-    assert held == known(body)
+    assert held == known_to_ollama(body)
     assert set(body.get("options", {})) <= set(types.Options.model_fields)
 
 
@@ -112,7 +102,7 @@ def test_it_sends_the_same_when_it_is_asked_the_same(name: str) -> None:
 
     ((path, body),) = sent
     assert path == wire.path
-    assert body == without_empty_content(known(dict(wire.body)))
+    assert body == without_empty_content(known_to_ollama(dict(wire.body)))
 
 
 def client_of(answer: Callable[[Any], Any]) -> Any:

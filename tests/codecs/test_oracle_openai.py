@@ -16,6 +16,7 @@ from abstractcore.codecs.openai_responses import OpenAIResponses
 from abstractcore.codecs.strict_schema import strict
 from abstractcore.types import GenerateRequest, OutputSchema, ToolSpec
 from tests.codecs.recorded import bodies_in, expected, name_of, read, streamed, streams_in, whole
+from tests.codecs.vendor_types import as_stored, chat_type, plain, responses_type
 
 openai = pytest.importorskip("openai", reason="the oracle is the openai package, of the dev group")
 httpx2 = pytest.importorskip("httpx2", reason="what the openai package stands on")
@@ -275,41 +276,11 @@ REQUESTS = {
 }  # fmt: skip
 
 
-def plain(value: Any) -> Any:
-    """Give JSON again: pydantic validates lists one by one, and reads some items as an answer's."""
-    if isinstance(value, BaseModel):
-        return plain(value.model_dump(exclude_unset=True))
-    if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
-    return (
-        value
-        if isinstance(value, str) or not isinstance(value, Iterable)
-        else [plain(item) for item in value]
-    )
-
-
 def type_of(wire: Codec) -> TypeAdapter[Any]:
-    from openai.types.chat import completion_create_params as chat
-    from openai.types.responses import response_create_params as responses
-
-    if wire is CHAT:
-        return TypeAdapter(chat.CompletionCreateParamsStreaming | chat.CompletionCreateParamsNonStreaming)
-    return TypeAdapter(responses.ResponseCreateParamsStreaming | responses.ResponseCreateParamsNonStreaming)
+    return chat_type() if wire is CHAT else responses_type()
 
 
 WIRES = pytest.mark.parametrize("wire", [CHAT, RESPONSES], ids=["chat", "responses"])
-
-
-def as_stored(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Fill in what the types of an assistant's message ask for and the API does not: Codex has none of it."""
-    stored = {"id": "msg_1", "status": "completed"}
-
-    def filled(item: dict[str, Any]) -> dict[str, Any]:
-        if item.get("type") != "message" or item["role"] != "assistant" or "id" in item:
-            return item
-        return {**item, **stored, "content": [{"annotations": [], **part} for part in item["content"]]}
-
-    return {**body, "input": [filled(item) for item in body["input"]]} if "input" in body else dict(body)
 
 
 @WIRES
