@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any
 
 import pytest
@@ -27,18 +28,22 @@ def plain(value: Any) -> Any:
     )
 
 
+# Cached: a list is validated when it is read, and its type must still be there.
+@cache
 def chat_type() -> TypeAdapter[Any]:
     from openai.types.chat import completion_create_params as chat
 
     return TypeAdapter(chat.CompletionCreateParamsStreaming | chat.CompletionCreateParamsNonStreaming)
 
 
+@cache
 def responses_type() -> TypeAdapter[Any]:
     from openai.types.responses import response_create_params as responses
 
     return TypeAdapter(responses.ResponseCreateParamsStreaming | responses.ResponseCreateParamsNonStreaming)
 
 
+@cache
 def messages_type() -> TypeAdapter[Any]:
     from anthropic.types import message_create_params as messages
 
