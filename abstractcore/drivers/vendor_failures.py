@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
 _WRAPPERS = frozenset({"APIConnectionError", "APITimeoutError"})
 # The bases in httpx's tree, and in httpcore's below it; google.auth has a TransportError too.
-_NETWORK = frozenset(
-    ("NetworkError", "ProtocolError", "ProxyError", "TimeoutException", "TransportError", "UnsupportedProtocol")
-)  # fmt: skip
+_NETWORK = frozenset((
+    "NetworkError", "ProtocolError", "ProxyError", "TimeoutException", "TransportError",
+    "UnsupportedProtocol",
+))  # fmt: skip
 _OF_CREDENTIALS = ("api key", "api_key", "auth", "credential", "token")
 _HOLD_REQUEST = frozenset({"_request", "request", "response"})
 _MAX_TEXT = 500
@@ -60,6 +61,8 @@ def translated(failure: Exception, clock: Clock, where: str) -> AbstractCoreErro
 
 def _of_network(failure: Exception, clock: Clock, where: str) -> AbstractCoreError:
     text = str(failure)
+    if failure.__cause__ is None and isinstance(failure.__context__, OSError):
+        failure.__cause__ = failure.__context__  # httpcore2 hides what the system said
     clock.peer_closed = clock.peer_closed or "closed" in text or "disconnected" in text
     if told := translate(failure, clock, where):
         return told

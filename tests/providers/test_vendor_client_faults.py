@@ -134,6 +134,30 @@ def test_nobody_listens(
     failure = failure_of(surface, whole_or_stream, create_llm("anthropic", MODEL, client=client))
 
     assert (type(failure), failure.phase, failure.attempts) == (ConnectionFailedError, "connect", 3)
+    assert isinstance(failure.__cause__.__cause__, OSError)
+
+
+def test_a_name_that_nobody_has(
+    surface: Surface, whole_or_stream: WholeOrStream, make_client: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network.failing_dns(monkeypatch)
+    client = make_client(VENDORS["openai"], base_url="http://models.invalid/v1")
+
+    failure = failure_of(surface, whole_or_stream, create_llm("openai", MODEL, client=client))
+
+    assert (type(failure), failure.phase, failure.attempts) == (ConnectionFailedError, "connect", 1)
+
+
+@pytest.mark.parametrize("name", ["openai", "anthropic"])
+def test_a_certificate_that_nobody_signed(
+    surface: Surface, whole_or_stream: WholeOrStream, tls_server: FakeServer, make_client: Make, name: str
+) -> None:
+    client = make_client(VENDORS[name], base_url=tls_server.url + "/v1")
+
+    failure = failure_of(surface, whole_or_stream, create_llm(name, MODEL, client=client))
+
+    assert (type(failure), failure.phase, failure.attempts) == (ConnectionFailedError, "tls", 1)
+    assert "certificate" in failure.message
 
 
 @few
