@@ -7,12 +7,12 @@ which model takes which is not known here. https://platform.claude.com/docs/en/a
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from abstractcore.codecs.anthropic_events import MessageAnswer, MessageStream, read_failure
-from abstractcore.codecs.anthropic_turns import LateSystem, write_turns
+from abstractcore.codecs.anthropic_turns import LateSystem, calls_without_a_thought, write_turns
 from abstractcore.codecs.base import StreamDecoder, WireRequest
 from abstractcore.codecs.closed_schema import closed
 from abstractcore.codecs.json_text import as_object, clean, is_array, is_object
@@ -63,7 +63,7 @@ class AnthropicMessages:
             body["stream"] = True
         body.update(_tools(request))
         body.update(self._sampling(request, warnings))
-        thinking = self._thinking(request.thinking, room, warnings)
+        thinking = self._thinking(request.thinking, room, turns, warnings)
         config |= as_object(thinking.pop("output_config", None))
         body |= thinking | dict(request.extra)
         if config:  # a caller's effort keeps our format
@@ -136,11 +136,16 @@ class AnthropicMessages:
         words = json.dumps(schema.schema, ensure_ascii=False)
         return {}, f"Answer with JSON alone that follows this JSON Schema:\n{words}"
 
-    def _thinking(self, thinking: Thinking, room: Any, warnings: list[str]) -> dict[str, Any]:
+    def _thinking(
+        self, thinking: Thinking, room: Any, turns: Sequence[Mapping[str, Any]], warnings: list[str]
+    ) -> dict[str, Any]:
         if thinking is None:
             return {}
         if not thinking and self.thinking is not None:
             return {"thinking": {"type": self.thinking_off}}
+        if self.thinking == "budget" and calls_without_a_thought(turns):
+            warnings.append("thinking cannot begin between a tool call and its answer: left out")
+            return {}
         found = _THINKING[self.thinking](thinking, room) if self.thinking is not None else None
         if found is None:
             warnings.append(self._lacks("thinking"))

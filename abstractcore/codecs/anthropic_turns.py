@@ -39,6 +39,29 @@ def write_turns(
     return "\n\n".join(filter(None, map(_text, head))), turns
 
 
+def calls_without_a_thought(turns: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the tool calls that wait for an answer were begun without a thought, as another wire's are.
+
+    Up to Claude 4.5 such a turn is refused while thinking is on.
+    https://platform.claude.com/docs/en/build-with-claude/extended-thinking#extended-thinking-with-tool-use
+    """
+    first: Mapping[str, Any] | None = None
+    for turn in reversed(turns):
+        if turn["role"] == "assistant":
+            first = turn
+        elif not any(_is(block, "tool_result") for block in turn["content"]):
+            break
+    return (
+        first is not None
+        and first is not turns[-1]
+        and not _is(first["content"][0], "thinking", "redacted_thinking")
+    )
+
+
+def _is(block: Any, *types: str) -> bool:
+    return as_object(block).get("type") in types
+
+
 def _add(turns: list[dict[str, Any]], role: str, blocks: list[dict[str, Any]]) -> None:
     if turns and turns[-1]["role"] == role:
         turns[-1]["content"] += blocks

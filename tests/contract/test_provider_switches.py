@@ -171,6 +171,25 @@ def test_c7_a_switch_between_a_call_and_its_result_is_valid(
     assert not any(seal.encode() in server.requests[1].body for seal in SEALS.values())
 
 
+@pytest.mark.parametrize(("model", "is_told"), [("claude-haiku-4-5", False), ("claude-opus-4-7", True)])
+def test_c7_an_older_claude_begins_to_think_only_after_another_wire_s_call_was_answered(
+    surface: Surface, server: FakeServer, model: str, is_told: bool
+):
+    """Up to 4.5 it refuses to think where the call that waits was made without a thought of its own."""
+    server.replies(calls([("get_weather", {"city": "Oslo"})], reasoning="Look it up."), text("Sunny."))
+    session = BasicSession(server.llm("ollama"), tools=[TOOL])
+    made = surface.generate(session, "Weather?", thinking=True).tool_calls[0]
+
+    session.provider = server.llm("anthropic", model=model)
+    result = {"role": "tool", "content": "sun", "tool_call_id": made.id}
+    answer = surface.generate(session, messages=[result], thinking=True)
+    surface.generate(session, "And tomorrow?", thinking=True)
+
+    _, amid, after = (request.json for request in server.requests)
+    assert ("thinking" in amid, "thinking" in after) == (is_told, True)
+    assert bool(answer.warnings) != is_told
+
+
 # ---- tool calls in a history -------------------------------------------------------------------
 
 
