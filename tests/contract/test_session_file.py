@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from abstractcore import BasicSession, SessionError
-from tests.fakes.openai_chat import text
+from tests.fakes.any_wire import text
 from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import Surface
+from tests.fakes.wires import Wire
 
 
 def filled(llm: Any = None) -> BasicSession:
@@ -39,19 +40,21 @@ def filled(llm: Any = None) -> BasicSession:
 # ---- C5 --------------------------------------------------------------------------------------
 
 
-def test_c5_a_session_comes_back_as_it_was(surface: Surface, server: FakeServer, tmp_path: Path):
+def test_c5_a_session_comes_back_as_it_was(surface: Surface, server: FakeServer, wire: Wire, tmp_path: Path):
     server.replies(text("Hi."))
-    saved = filled(server.llm(api_key="sk-secret"))
+    saved = filled(wire.llm(server, api_key="sk-secret"))
 
     saved.save(tmp_path / "chat.json")
-    loaded = BasicSession.load(tmp_path / "chat.json", provider=server.llm())
+    loaded = BasicSession.load(tmp_path / "chat.json", provider=wire.llm(server))
 
     assert loaded.messages == saved.messages
     assert (loaded.system_prompt, loaded.temperature, loaded.seed) == ("You are kind. 日本語", 0.5, 7)
     surface.generate(loaded, "again")
-    assert [message.role for message in server.requests[0].messages] == [
-        "system", "user", "assistant", "tool", "assistant", "user",
+    asked = wire.sent(server.requests[0])
+    assert [kind for kind in asked.kinds if kind != "reasoning"] == [
+        "user", "call", "result", "assistant", "user",
     ]  # fmt: skip
+    assert asked.system == "You are kind. 日本語"
 
 
 def test_c5_the_file_is_versioned_utf8_json_for_its_owner_alone(server: FakeServer, tmp_path: Path):

@@ -197,3 +197,32 @@ def test_a3_a_url_that_cannot_be_used_is_refused_without_its_secrets(url: str):
 def test_a3_a_key_over_plain_http_to_another_machine_is_warned_of():
     with pytest.warns(UserWarning, match=r"unencrypted to example\.com"):
         create_llm("openai", "m", base_url="http://example.com/v1", api_key="sk-x").close()
+
+
+def test_a3_openai_speaks_responses_at_its_own_address():
+    """And chat at any other, where few servers know more; `api=` chooses at both."""
+    from abstractcore.providers.settings import choose_codec
+
+    row = PROVIDERS["openai"]
+
+    assert choose_codec("openai", row, None, is_own=True).name == "openai_responses"
+    assert choose_codec("openai", row, "chat", is_own=True).name == "openai_chat"
+    assert choose_codec("openai", row, None, is_own=False).name == "openai_chat"
+
+
+@pytest.mark.parametrize("api", [None, "chat", "responses"])
+def test_a3_api_chooses_the_wire(surface: Surface, server: FakeServer, api: str | None):
+    server.replies(text("Hi."))
+
+    assert surface.generate(server.llm("openai", api=api), "hello").content == "Hi."
+    wanted = "/v1/responses" if api == "responses" else "/v1/chat/completions"
+    assert server.requests[0].path == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "api", "known"),
+    [("openai", "completions", "'responses' or 'chat'"), ("ollama", "chat", "no choice: leave it out")],
+)
+def test_a3_an_api_that_a_row_has_not_is_refused(name: str, api: str, known: str):
+    with pytest.raises(ConfigurationError, match=f"api='{api}' is not known; there is {known}"):
+        create_llm(name, "m", base_url="http://localhost:1", api=api)
