@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from abstractcore.codecs.framing import NDJSONDecoder, SSEDecoder
+from abstractcore.codecs.json_text import CutCharacters
 from abstractcore.codecs.text_marks import TextMarks
 from abstractcore.errors import IncompleteStreamError
 from abstractcore.types import StreamChunk
@@ -16,10 +17,11 @@ from abstractcore.types import StreamChunk
 class FramedStream:
     """Reads one streamed answer. A wire's subclass reads its events, and sets *finished* at the last."""
 
-    __slots__ = ("_frames", "_marks", "finished")
+    __slots__ = ("_characters", "_frames", "_marks", "finished")
 
     def __init__(self, frames: SSEDecoder | NDJSONDecoder, marks: TextMarks | None = None) -> None:
         self.finished = False
+        self._characters = CutCharacters()
         self._frames = frames
         self._marks = marks
 
@@ -33,14 +35,15 @@ class FramedStream:
     def feed(self, data: bytes) -> Iterator[StreamChunk]:
         """Read the next bytes; what they complete comes before what is wrong with them is raised."""
         if not self.finished:
-            yield from self._events(self._frames.feed(data))
+            yield from self._events(self._characters.joined(self._frames.feed(data)))
 
     def end(self) -> Iterator[StreamChunk]:
         """Say that the bytes have ended. Raises IncompleteStreamError when the answer has not."""
         if self.finished:
             return
         try:
-            yield from self._events(self._frames.end())
+            rest = self._characters.joined(self._frames.end())
+            yield from self._events([*rest, *self._characters.end()])
         except IncompleteStreamError:  # cut inside an event, whatever is left of it
             raise cut_off() from None
         if not self.finished:

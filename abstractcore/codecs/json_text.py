@@ -14,6 +14,9 @@ from abstractcore.errors import IncompleteStreamError, ResponseError
 _raw_decode = json.JSONDecoder().raw_decode
 _JSON_SPACE = " \t\r\n"
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+# A string that ends with the first half of a surrogate pair, and one that begins with the second.
+_CUT_END = re.compile(r'(?<!\\)((?:\\\\)*)(\\u[dD][89abAB][0-9a-fA-F]{2})(?=")')
+_CUT_BEGIN = re.compile(r'(?<!\\)"(?=\\u[dD][c-fC-F][0-9a-fA-F]{2})')
 
 
 def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
@@ -94,3 +97,43 @@ def clean_text(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
+
+
+class CutCharacters:
+    """Joins the characters that a server cut in two, as one does that counts text in UTF-16.
+
+    The first half ends a string of one event, the second begins a string of the next, and each is
+    nothing by itself. Such an event waits for the next one, which takes the half over.
+    """
+
+    __slots__ = ("_waiting",)
+
+    def __init__(self) -> None:
+        self._waiting = ""
+
+    def joined(self, events: list[str]) -> list[str]:
+        """Give the JSON texts of the next events with whole characters; the last may have to wait."""
+        whole: list[str] = []
+        for event in events:
+            if self._waiting:
+                first, event = _joined(self._waiting, event)
+                self._waiting = ""
+                whole.append(first)
+            if "\\u" in event and _CUT_END.search(event):
+                self._waiting = event
+            else:
+                whole.append(event)
+        return whole
+
+    def end(self) -> list[str]:
+        """Give the event that waits for one that never came."""
+        waiting, self._waiting = self._waiting, ""
+        return [waiting] if waiting else []
+
+
+def _joined(first: str, second: str) -> tuple[str, str]:
+    halves = [half for _, half in _CUT_END.findall(first)]
+    if len(_CUT_BEGIN.findall(second)) != len(halves):
+        return first, second
+    rest = iter(halves)
+    return _CUT_END.sub(r"\1", first), _CUT_BEGIN.sub(lambda _: f'"{next(rest)}', second)

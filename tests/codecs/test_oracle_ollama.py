@@ -111,8 +111,8 @@ def client_of(answer: Callable[[Any], Any]) -> Any:
 
 # What the client's types refuse, or its reading of lines (it parses empty ones, and cuts at U+2028).
 BEYOND_IT = (
-    "byte_order_mark", "characters", "data_after_done", "empty_lines", "lone_surrogate", "nulls",
-    "tools_with_odd_arguments", "unknown_fields", "wrong_counts",
+    "byte_order_mark", "characters", "characters_cut_in_half", "data_after_done", "empty_lines",
+    "lone_surrogate", "nulls", "tools_with_odd_arguments", "unknown_fields", "wrong_counts",
 )  # fmt: skip
 # Marks are ours to split.
 READABLE = [

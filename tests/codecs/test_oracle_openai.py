@@ -34,7 +34,8 @@ RESPONSES = OpenAIResponses()
 # What other servers and gateways send, and OpenAI does not: its package gives up on it, joins what
 # belongs apart, or reads another thing than was meant.
 _BEYOND_THE_CHAT_ORACLE = {
-    "legacy_function_call", "lone_surrogate", "mistral_parts", "null_deltas", "text_no_space",
+    "characters_cut_in_half", "legacy_function_call", "lone_surrogate", "mistral_parts", "null_deltas",
+    "text_no_space",
     "tools_all_numbered_0", "tools_interleaved", "tools_named_in_every_delta", "tools_with_bad_arguments",
     "tools_with_one_id_twice", "tools_without_ids", "tools_without_index", "two_choices",
 }  # fmt: skip
