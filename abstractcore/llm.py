@@ -20,6 +20,8 @@ from abstractcore.generation.call import models as list_models
 from abstractcore.generation.collect import Collector
 from abstractcore.generation.messages import check_timeout
 from abstractcore.generation.retry import Retry
+from abstractcore.generation.tool_loop import Turn, turn_chunks
+from abstractcore.generation.tool_runs import ToolPolicy
 from abstractcore.providers.base import Loads
 from abstractcore.types import GenerateRequest, Health, StreamChunk
 
@@ -77,8 +79,10 @@ class LLM(Generates):
     async def _chunks(self, driver: Driver, ask: Ask, collector: Collector) -> AsyncGenerator[StreamChunk]:
         deadline = Deadline.after(ask.seconds)
         messages = await write_messages(driver, ask)
-        call = Call(driver, deadline, collector, ask.response_model)
-        async with aclosing(self.answer(call, with_messages(ask, messages))) as chunks:
+        call = Call(driver, deadline, collector, ask.response_model, ask.tools is not None)
+        request = with_messages(ask, messages)
+        work = turn_chunks(call, self.answer, request, ask.tools, ToolPolicy(), Turn())
+        async with aclosing(work) as chunks:
             async for chunk in chunks:
                 yield chunk
 

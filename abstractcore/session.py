@@ -32,7 +32,10 @@ from abstractcore.generation.ask import (
 from abstractcore.generation.call import Call
 from abstractcore.generation.collect import Collector, assistant_message
 from abstractcore.generation.messages import check_timeout, clean_messages
+from abstractcore.generation.tool_loop import Turn, turn_chunks
+from abstractcore.generation.tool_runs import ToolPolicy, served_tools
 from abstractcore.llm import LLM
+from abstractcore.tools.schema import as_specs
 from abstractcore.types import GenerateRequest, Message, Role, StreamChunk, Usage
 
 if TYPE_CHECKING:
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 
 _ARGUMENTS = ("provider", "system_prompt", "tools", "temperature", "seed", "auto_compact", "compact_above")
 _KEEP = 6
+_MESSAGE_FIELDS = ("tool_calls", "tool_call_id", "reasoning", "name")
 
 
 class BasicSession(Generates):
@@ -77,6 +81,10 @@ class BasicSession(Generates):
         self.seed = seed
         self.auto_compact = auto_compact
         self.compact_above = compact_above
+        self.mcp_client: Any = None
+        """A connected MCPClient of the caller's colour, whose tools join the session's own."""
+        self.tool_policy = ToolPolicy()
+        """How the tools of a `run_tools` turn are run."""
         self.messages: list[Message] = []
         self.usage = Usage()
         """The tokens of all turns so far, as the providers counted them."""
@@ -110,11 +118,17 @@ class BasicSession(Generates):
                 await self._compact(driver, deadline, _KEEP)
             new = await write_messages(driver, replace(ask, system_prompt=None))
             request = with_messages(ask, history.sendable(system, [*self.messages, *new]))
-            call = Call(driver, deadline, collector, ask.response_model)
-            async with aclosing(llm.answer(call, request)) as chunks:
+            tools = ask.tools
+            if tools is not None and self.mcp_client is not None:
+                tools = [*tools, *await served_tools(driver, self.mcp_client)]
+                request = replace(request, tools=as_specs(tools))
+            call = Call(driver, deadline, collector, ask.response_model, tools is not None)
+            turn = Turn()
+            work = turn_chunks(call, llm.answer, request, tools, self.tool_policy, turn)
+            async with aclosing(work) as chunks:
                 async for chunk in chunks:
                     if chunk.phase == "done":
-                        self._record(new, collector, driver.now())
+                        self._record([*new, *turn.messages], collector, driver.now())
                     yield chunk
                     self._turns.hand_to(driver.caller())
 
@@ -125,8 +139,12 @@ class BasicSession(Generates):
         self.usage = self.usage + response.usage
 
     def add_message(self, role: Role, content: str, **metadata: Any) -> Message:
-        """Append a message; *metadata* is kept with it and never sent."""
-        message = clean_messages([{"role": role, "content": content}])[0]
+        """Append a message. `tool_calls`, `tool_call_id`, `reasoning` and `name` are its fields.
+
+        All other keywords are metadata, kept with it and never sent.
+        """
+        fields = {key: metadata.pop(key) for key in _MESSAGE_FIELDS if key in metadata}
+        message = clean_messages([*self.messages, {"role": role, "content": content, **fields}])[-1]
         if metadata:
             message["metadata"] = metadata
         self.messages.extend(history.stamped([message], BLOCKING.now()))
@@ -162,6 +180,8 @@ class BasicSession(Generates):
             self.auto_compact,
             compact_above=self.compact_above,
         )
+        other.mcp_client = self.mcp_client
+        other.tool_policy = self.tool_policy
         other.messages = copy.deepcopy(self.messages)
         other.usage = self.usage
         return other

@@ -139,7 +139,8 @@ class StreamChunk:
     A `tool_calling` chunk carries a whole `tool_call`. The last chunk is `done`: it carries
     `finish_reason` and `usage`. *agent* and *iteration* say which agent and which model
     call it comes from. *metadata* holds what only the end of an answer knows (model,
-    request id, the vendor's own words).
+    request id, the vendor's own words). With a `response_model`, *partial* is the object as
+    far as the text goes: plain dicts and lists, not yet validated.
     """
 
     phase: Phase
@@ -150,6 +151,7 @@ class StreamChunk:
     usage: Usage | None = None
     finish_reason: FinishReason | None = None
     metadata: Mapping[str, Any] | None = None
+    partial: Any = None
 
     def is_text(self) -> bool:
         """Whether *content* is text of the model, thought or answered."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -209,6 +209,13 @@ class Driver(Protocol):
 
     async def call(self, function: Callable[..., T], *args: Any) -> T:
         """Run a function that may block, where it stops nobody else; contextvars are copied."""
+        ...
+
+    async def bounded(self, work: Awaitable[T], seconds: float) -> T:
+        """Await *work* of a caller's own, for *seconds* at most; TimeoutError cancels it.
+
+        Only the asyncio driver can: the blocking one raises AsyncToolError.
+        """
         ...
 
     async def gather(self, jobs: Sequence[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]:

@@ -12,11 +12,12 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from abstractcore.drivers.base import Caller, Deadline
+from abstractcore.errors import AsyncToolError
 
 if TYPE_CHECKING:
     from abstractcore.drivers.base import HttpReply, HttpRequest, Senders
@@ -102,6 +103,13 @@ class BlockingDriver:
     async def call(self, function: Callable[..., T], *args: Any) -> T:
         """Run the function here: this thread is the caller's own."""
         return function(*args)
+
+    async def bounded(self, work: Awaitable[T], seconds: float) -> T:
+        """Refuse: there is no event loop here that could await it."""
+        close = getattr(work, "close", None)
+        if close is not None:
+            close()
+        raise AsyncToolError("an async function cannot be awaited here: use abstractcore.aio, or agenerate")
 
     async def gather(self, jobs: Sequence[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]:
         """Run each job in a thread of its own; all run to their end, then the failures are raised."""

@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from abstractcore.drivers.base import Caller, Deadline
@@ -68,6 +68,11 @@ class AsyncioDriver:
     async def call(self, function: Callable[..., T], *args: Any) -> T:
         """Run the function in a thread, so that the loop goes on."""
         return await asyncio.to_thread(function, *args)
+
+    async def bounded(self, work: Awaitable[T], seconds: float) -> T:
+        """Await *work*, for *seconds* at most; TimeoutError cancels it."""
+        async with asyncio.timeout(seconds):
+            return await work
 
     async def gather(self, jobs: Sequence[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]:
         """Run each job as a task; the first failure cancels the others."""

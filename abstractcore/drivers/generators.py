@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -46,6 +46,26 @@ class Inside(Awaitable[T], Generic[T]):
                 raise
             except BaseException as failure:  # noqa: BLE001  # it is raised again, inside the work
                 step, argument = steps.throw, failure
+
+
+class Nested(AsyncIterator[T], Generic[T]):
+    """A generator inside another that has begun already: the loop is not told of it either."""
+
+    __slots__ = ("_has_begun", "_source")
+
+    def __init__(self, source: AsyncGenerator[T]) -> None:
+        self._source = source
+        self._has_begun = False
+
+    def __anext__(self) -> Awaitable[T]:
+        if self._has_begun:
+            return self._source.__anext__()
+        self._has_begun = True
+        return Inside(self._source.__anext__())
+
+    async def aclose(self) -> None:
+        """Close the generator."""
+        await self._source.aclose()
 
 
 def _unseen(step: Any, argument: Any) -> Any:

@@ -45,7 +45,7 @@ class Sampling(TypedDict, total=False):
 SAMPLING: tuple[str, ...] = tuple(Sampling.__annotations__)
 _ARGUMENTS = (
     "prompt", "messages", "system_prompt", "tools", "tool_choice", "response_model", "return_response",
-    "media", "stream", "include", "timeout",
+    "media", "stream", "include", "timeout", "run_tools",
 )  # fmt: skip
 _THINKING = (None, True, False, "low", "medium", "high")
 
@@ -62,6 +62,8 @@ class Ask:
     response_model: Any
     return_response: bool
     seconds: float
+    tools: Sequence[Any] | None = None
+    """The tools to run; None when their calls are only handed back."""
 
 
 def make_ask(
@@ -74,6 +76,7 @@ def make_ask(
     system_prompt: str | None,
     tools: Sequence[Any] | None,
     tool_choice: str | None,
+    run_tools: bool,
     response_model: Any,
     return_response: bool,
     media: Any,
@@ -96,7 +99,10 @@ def make_ask(
         raise ConfigurationError("nothing to send: pass a prompt or messages")
     pieces: Sequence[Media] = () if media is None else media if isinstance(media, list | tuple) else (media,)
     seconds = check_timeout(timeout) or given.get("timeout") or DEFAULT_TIMEOUT
-    return Ask(request, prompt, messages, system_prompt, pieces, response_model, return_response, seconds)
+    run = list(tools or ()) if run_tools else None
+    return Ask(
+        request, prompt, messages, system_prompt, pieces, response_model, return_response, seconds, run
+    )
 
 
 def sampling_fields(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Knows why a request is sent again. Knows no wire, no history and no surface.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,12 @@ class Call:
     deadline: Deadline
     collector: Collector
     response_model: Any = None
+    runs_tools: bool = False
+    """Whether an answer that calls tools is not the last word, and so need not follow the schema."""
+
+
+Answer = Callable[[Call, "GenerateRequest"], AsyncGenerator["StreamChunk"]]
+"""What answers one request: `chunks` with its provider, or what stands round it."""
 
 
 async def chunks(
@@ -112,7 +118,7 @@ def _name(failure: AbstractCoreError, provider: Provider, attempts: int) -> None
 
 def _end(call: Call) -> None:
     call.collector.end(call.deadline.seconds - call.deadline.left())
-    if call.response_model is not None:
+    if call.response_model is not None and not (call.runs_tools and call.collector.has_calls):
         call.collector.parsed = parse_output(call.response_model, call.collector.content)
 
 

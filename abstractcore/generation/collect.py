@@ -21,6 +21,7 @@ class Collector:
         self._tool_calls: list[ToolCall] = []
         self._done: StreamChunk | None = None
         self._elapsed: float | None = None
+        self._spent = Usage()
         self.parsed: Any = None
 
     def add(self, chunk: StreamChunk) -> None:
@@ -35,10 +36,21 @@ class Collector:
         elif phase == "done":
             self._done = chunk
 
+    def next_round(self) -> None:
+        """Begin the next answer of the same turn: its text is new, the usage is summed."""
+        self._spent = self.response().usage
+        self._content, self._reasoning, self._tool_calls = [], [], []
+        self._done = None
+
     @property
     def is_whole(self) -> bool:
         """Whether the end of the answer has been taken."""
         return self._done is not None
+
+    @property
+    def has_calls(self) -> bool:
+        """Whether the answer calls a tool."""
+        return bool(self._tool_calls)
 
     def end(self, elapsed: float) -> None:
         """Note how long the answer took, in seconds."""
@@ -58,7 +70,7 @@ class Collector:
             reasoning="".join(self._reasoning) or None,
             tool_calls=list(self._tool_calls),
             finish_reason=done.finish_reason,
-            usage=done.usage or Usage(),
+            usage=self._spent + (done.usage or Usage()),
             model=end.get("model") or self._model,
             provider=self._provider,
             request_id=end.get("request_id") or end.get("response_id"),

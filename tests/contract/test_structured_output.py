@@ -174,8 +174,10 @@ def test_b1_an_answer_of_another_shape_is_an_error_that_says_why(
 
     assert raised.value.last_text == WRONG[name]
     assert raised.value.validation_error
-    assert raised.value.attempts == 1
+    assert raised.value.attempts == 3
     assert (raised.value.provider, raised.value.model) == (wire.provider, "test-model")
+    assert len(server.requests) == 3
+    assert "does not follow the schema" in wire.sent(server.requests[1]).turns[-1][1]
 
 
 @pytest.mark.parametrize("model", ["City", 3, lambda: None])

@@ -1,0 +1,200 @@
+"""One tool call: checked, run within its time, and its result as the text that the model reads.
+
+Whatever goes wrong becomes such a text. Knows no model and no history.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+from abstractcore.drivers.generators import Nested
+from abstractcore.drivers.threads import call_bounded
+from abstractcore.errors import AsyncToolError, ConfigurationError, ToolError
+from abstractcore.tools import strict_json
+from abstractcore.tools.context import ToolContext
+from abstractcore.tools.decorator import Tool
+from abstractcore.types import ToolCall
+
+if TYPE_CHECKING:
+    from abstractcore.drivers.base import Driver
+
+Approve = Callable[[ToolCall], "bool | str | Awaitable[bool | str]"]
+
+_RESULT_CHARACTERS = 32_000
+_MESSAGE_CHARACTERS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class ToolPolicy:
+    """How the calls of a turn are run.
+
+    *max_iterations* bounds the model calls that may ask for tools. *approve* sees each call
+    first: anything but True refuses it, a text with its reason. *timeout* is in seconds, for each
+    tool. *concurrent* runs the calls of one answer side by side.
+    """
+
+    max_iterations: int = 10
+    approve: Approve | None = None
+    concurrent: bool = False
+    timeout: float = 60.0
+    agent: str | None = None
+
+
+@dataclass(slots=True)
+class ToolRun:
+    """A call on its way; *result* is what the model will read."""
+
+    call: ToolCall
+    result: str = ""
+    progress: list[str] = field(default_factory=list[str])
+
+
+def runnable(
+    tools: Sequence[Any], *, blocking: bool, approve: Approve | None = None
+) -> dict[str, Tool[..., Any]]:
+    """Give the tools by name, as Tools.
+
+    Raises ConfigurationError for a tool that is only a schema, and AsyncToolError when a
+    blocking caller has an async one.
+    """
+    made = [tool if isinstance(tool, Tool) else _made(tool) for tool in tools]
+    for tool in made if blocking else ():
+        if tool.is_async:
+            raise _wrong_colour(f"the tool {tool.name!r}")
+    if blocking and inspect.iscoroutinefunction(approve):
+        raise _wrong_colour("approve=")
+    return {tool.name: tool for tool in made}
+
+
+def _made(tool: Any) -> Tool[..., Any]:
+    if isinstance(tool, Mapping):
+        raise ConfigurationError("a tool that is only a JSON schema cannot be run; pass a function or a Tool")
+    return Tool.from_function(tool)
+
+
+def _wrong_colour(what: str) -> AsyncToolError:
+    return AsyncToolError(f"{what} is async: use abstractcore.aio, or agenerate, which await it")
+
+
+async def run_call(
+    driver: Driver,
+    run: ToolRun,
+    tools: Mapping[str, Tool[..., Any]],
+    policy: ToolPolicy,
+    context: ToolContext,
+) -> AsyncGenerator[str]:
+    """Run one call; what a generator tool yields comes out as it happens."""
+    try:
+        tool = _known(run.call, tools)
+        await _check_approved(driver, run.call, policy)
+        arguments = tool.validate(run.call.arguments)
+        if tool.context_parameter is not None:
+            arguments[tool.context_parameter] = context
+        async with aclosing(Nested(_work(driver, tool, arguments, policy.timeout, run))) as texts:
+            async for text in texts:
+                yield text
+    except TimeoutError:
+        run.result = _failure(f"{run.call.name} took longer than {policy.timeout:g} seconds")
+    except ToolError as failure:
+        run.result = _failure(failure.message)
+    except Exception as failure:  # noqa: BLE001  the model is told, and may do better
+        run.result = _failure(f"{type(failure).__name__}: {failure}")
+
+
+def _known(call: ToolCall, tools: Mapping[str, Tool[..., Any]]) -> Tool[..., Any]:
+    if call.name not in tools:
+        raise ToolError(f"there is no tool {call.name!r}; there are: {', '.join(tools) or 'none'}")
+    if call.arguments_raw is not None:
+        raise ToolError(f"the arguments of {call.name} are not a JSON object: {call.arguments_raw[:200]}")
+    return tools[call.name]
+
+
+async def _check_approved(driver: Driver, call: ToolCall, policy: ToolPolicy) -> None:
+    if policy.approve is None:
+        return
+    verdict = policy.approve(call)
+    if inspect.isawaitable(verdict):
+        verdict = await verdict
+    if verdict is not True:
+        reason = f": {verdict}" if verdict else ""
+        raise ToolError(f"the call of {call.name} was refused{reason}")
+
+
+async def _work(
+    driver: Driver, tool: Tool[..., Any], arguments: dict[str, Any], seconds: float, run: ToolRun
+) -> AsyncGenerator[str]:
+    if not tool.is_generator:
+        run.result = _text(await _once(driver, tool, arguments, seconds))
+        return
+    steps = tool.function(**arguments)
+    pieces: list[str] = []
+    while True:
+        piece, is_end = await _step(driver, tool, steps, seconds)
+        if is_end:
+            break
+        pieces.append(_text(piece))
+        yield pieces[-1]
+    run.result = _text(piece) if piece is not None else "".join(pieces)
+
+
+async def _once(driver: Driver, tool: Tool[..., Any], arguments: dict[str, Any], seconds: float) -> Any:
+    if tool.is_async:
+        return await driver.bounded(tool.function(**arguments), seconds)
+    return await call_bounded(driver, lambda: tool.function(**arguments), seconds)
+
+
+async def _step(driver: Driver, tool: Tool[..., Any], steps: Any, seconds: float) -> tuple[Any, bool]:
+    """Take a generator's next value, or at its end what it returned."""
+    if tool.is_async:
+        try:
+            return await driver.bounded(anext(steps), seconds), False
+        except StopAsyncIteration:
+            return None, True
+    return await call_bounded(driver, lambda: _next(steps), seconds)
+
+
+def _next(steps: Any) -> tuple[Any, bool]:
+    try:
+        return next(steps), False
+    except StopIteration as end:
+        return end.value, True
+
+
+def _text(value: Any) -> str:
+    """Write a tool's result as the model reads it: a text as it is, else JSON, else its repr."""
+    if isinstance(value, str):
+        text = value.encode("utf-8", "replace").decode()
+    else:
+        try:
+            text = json.dumps(_jsonable(value), ensure_ascii=False)
+        except (TypeError, ValueError, RecursionError):
+            text = repr(value)
+    over = len(text) - _RESULT_CHARACTERS
+    return text if over <= 0 else f"{text[:_RESULT_CHARACTERS]}… ({over} characters more)"
+
+
+def _jsonable(value: Any) -> Any:
+    from pydantic_core import to_jsonable_python
+
+    # NaN and infinity are no JSON: they become null.
+    return strict_json.plain(to_jsonable_python(value, inf_nan_mode="null", serialize_unknown=False))
+
+
+def _failure(message: str) -> str:
+    return json.dumps({"error": message[:_MESSAGE_CHARACTERS]}, ensure_ascii=False)
+
+
+async def served_tools(driver: Driver, mcp_client: Any) -> list[Any]:
+    """Give the tools of an MCPClient. Raises AsyncToolError when a blocking caller has an async one."""
+    tools = mcp_client.as_tools()
+    if not inspect.isawaitable(tools):
+        return list(tools)
+    if driver.caller().blocks:
+        cast("Any", tools).close()
+        raise _wrong_colour("mcp_client")
+    return list(await tools)

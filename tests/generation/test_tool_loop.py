@@ -1,0 +1,260 @@
+"""The tool loop and re-asking, through the public surface, on both of its sides."""
+
+import threading
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from abstractcore import AsyncToolError, BasicSession, StructuredOutputError, ToolContext, tool
+from tests.fakes import openai_chat
+from tests.fakes.openai_chat import call, calls, text
+from tests.fakes.server import FakeServer
+from tests.fakes.surfaces import Surface
+
+
+@tool
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+@tool
+async def multiply(a: int, b: int) -> int:
+    """Multiply two numbers."""
+    return a * b
+
+
+class City(BaseModel):
+    name: str
+    population: int
+
+
+def results(server: FakeServer, number: int) -> list[str]:
+    return [m["content"] for m in server.requests[number].json["messages"] if m["role"] == "tool"]
+
+
+def test_e_the_model_is_asked_again_with_the_results(
+    surface: Surface, server: FakeServer, whole_or_stream: Any
+):
+    server.replies(call("add", a=1, b=2), text("It is 3."))
+
+    response = whole_or_stream.ask(surface, server.llm(), "1 + 2?", tools=[add], run_tools=True)
+
+    assert response.content == "It is 3."
+    assert response.tool_calls == []
+    assert results(server, 1) == ["3"]
+    assert response.usage.input_tokens == 2 * openai_chat.USAGE["prompt_tokens"]
+
+
+def test_without_run_tools_nothing_runs(surface: Surface, server: FakeServer):
+    server.replies(call("add", a=1, b=2))
+    response = surface.generate(server.llm(), "1 + 2?", tools=[add])
+    assert [c.name for c in response.tool_calls] == ["add"]
+    assert len(server.requests) == 1
+
+
+def test_e2_the_async_surface_awaits_async_tools(server: FakeServer, surface: Surface):
+    server.replies(call("multiply", a=3, b=2), text("6"))
+    if surface.name == "sync":
+        with pytest.raises(AsyncToolError, match=r"multiply.*abstractcore\.aio"):
+            surface.generate(server.llm(), "3 * 2?", tools=[multiply], run_tools=True)
+        assert server.requests == []
+    else:
+        assert surface.generate(server.llm(), "3 * 2?", tools=[multiply], run_tools=True).content == "6"
+        assert results(server, 1) == ["6"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (call("add", a=1, b="x"), "valid integer"),
+        (calls([("add", "[1]")]), "not a JSON object"),
+        (call("subtract", a=1), "no tool 'subtract'"),
+        (call("fail"), "ValueError: no such luck"),
+    ],
+)
+def test_e3_what_goes_wrong_is_told_to_the_model(surface: Surface, server: FakeServer, asked: Any, told: str):
+    @tool
+    def fail() -> None:
+        """Fail."""
+        raise ValueError("no such luck")
+
+    server.replies(asked, text("Sorry."))
+
+    assert surface.generate(server.llm(), "?", tools=[add, fail], run_tools=True).content == "Sorry."
+    assert told in results(server, 1)[0]
+    assert "Traceback" not in results(server, 1)[0]
+
+
+def test_e3_a_tool_that_hangs_is_left_behind(surface: Surface, server: FakeServer):
+    released = threading.Event()
+
+    @tool
+    def hang() -> None:
+        """Hang."""
+        released.wait(30)
+
+    server.replies(call("hang"), text("Went on."))
+    session = BasicSession(server.llm(), tools=[hang])
+    session.tool_policy = replace(session.tool_policy, timeout=0.05)
+    try:
+        assert surface.generate(session, "?", run_tools=True).content == "Went on."
+        assert "took longer than 0.05 seconds" in results(server, 1)[0]
+    finally:
+        released.set()
+
+
+def test_e4_concurrent_tools_run_side_by_side_and_answer_in_order(surface: Surface, server: FakeServer):
+    together = threading.Barrier(3, timeout=5)
+
+    @tool
+    def meet(name: str) -> str:
+        """Meet."""
+        together.wait()
+        return name
+
+    server.replies(calls([("meet", {"name": n}) for n in "abc"]), text("Met."))
+    session = BasicSession(server.llm(), tools=[meet])
+    session.tool_policy = replace(session.tool_policy, concurrent=True)
+
+    assert surface.generate(session, "?", run_tools=True).content == "Met."
+    assert results(server, 1) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(("verdict", "told"), [(False, "was refused"), ("too dear", "too dear"), (True, "3")])
+def test_e6_approve_may_refuse_a_call(surface: Surface, server: FakeServer, verdict: Any, told: str):
+    server.replies(call("add", a=1, b=2), text("ok"))
+    session = BasicSession(server.llm(), tools=[add])
+    session.tool_policy = replace(session.tool_policy, approve=lambda call: verdict)
+
+    surface.generate(session, "?", run_tools=True)
+    assert told in results(server, 1)[0]
+
+
+def test_f2_at_the_bound_pending_calls_are_answered_and_the_model_asked_once_more(
+    surface: Surface, server: FakeServer
+):
+    server.route = lambda request: (
+        text("Enough.") if request.json.get("tool_choice") == "none" else call("add", a=1, b=2)
+    )
+    session = BasicSession(server.llm(), tools=[add])
+    session.tool_policy = replace(session.tool_policy, max_iterations=2)
+
+    assert surface.generate(session, "?", run_tools=True).content == "Enough."
+    assert len(server.requests) == 3
+    assert results(server, 2)[0] == "3"
+    assert results(server, 2)[1].startswith("Not run")
+
+
+def test_a_generator_tool_streams_its_progress(surface: Surface, server: FakeServer):
+    @tool
+    def count(n: int):
+        """Count."""
+        for i in range(n):
+            yield f"{i};"
+
+    server.replies(call("count", n=2), text("Done."))
+    chunks = surface.stream(server.llm(), "?", tools=[count], run_tools=True)
+
+    assert [c.content for c in chunks if c.phase == "tool_calling"] == ["", "0;", "1;", "0;1;"]
+    assert [c.phase for c in chunks].count("done") == 1
+    assert chunks[-1].iteration == 1
+
+
+def test_a_tool_is_given_the_context_it_asks_for(surface: Surface, server: FakeServer):
+    seen: list[ToolContext] = []
+
+    @tool
+    def look(context: ToolContext) -> str:
+        """Look."""
+        seen.append(context)
+        return "ok"
+
+    server.replies(call("look"), text("Done."))
+    surface.generate(server.llm(), "Where?", tools=[look], run_tools=True)
+
+    assert "context" not in server.requests[0].json["tools"][0]["function"]["parameters"].get(
+        "properties", {}
+    )
+    assert seen[0].messages[-1]["content"] == "Where?"
+    assert seen[0].tool_call is not None
+
+
+def test_c3_a_turn_with_tools_is_recorded_whole_or_not_at_all(
+    surface: Surface, server: FakeServer, whole_or_stream: Any
+):
+    server.replies(call("add", a=1, b=2), openai_chat.error(400, "no"), call("add", a=1, b=2), text("3"))
+    session = BasicSession(server.llm(), tools=[add])
+
+    with pytest.raises(Exception, match="no"):
+        whole_or_stream.ask(surface, session, "1 + 2?", run_tools=True)
+    assert session.messages == []
+
+    whole_or_stream.ask(surface, session, "1 + 2?", run_tools=True)
+    assert [m["role"] for m in session.messages] == ["user", "assistant", "tool", "assistant"]
+
+
+def test_an_id_that_was_used_before_is_made_another(surface: Surface, server: FakeServer):
+    """FAULTS 1.6: each call is executed once, and providers refuse two of one id."""
+    server.replies(call("add", a=1, b=2), call("add", a=3, b=4), text("done"))
+    session = BasicSession(server.llm(), tools=[add])
+    surface.generate(session, "?", run_tools=True)
+
+    ids = [m["tool_call_id"] for m in session.messages if m["role"] == "tool"]
+    assert len(set(ids)) == 2
+
+
+def test_nan_becomes_null_and_what_is_no_json_its_repr(surface: Surface, server: FakeServer):
+    @tool
+    def odd() -> Any:
+        """Be odd."""
+        return {"x": float("nan"), "when": {1, 2}}
+
+    @tool
+    def huge() -> str:
+        """Be huge."""
+        return "x" * 100_000
+
+    server.replies(calls([("odd", {}), ("huge", {})]), text("ok"))
+    surface.generate(server.llm(), "?", tools=[odd, huge], run_tools=True)
+
+    odd_result, huge_result = results(server, 1)
+    assert '"x": null' in odd_result
+    assert len(huge_result) < 33_000
+
+
+def test_a_wrong_answer_is_sent_back_with_the_reason(
+    surface: Surface, server: FakeServer, whole_or_stream: Any
+):
+    server.replies(text('{"name": "Oslo"}'), text('{"name": "Oslo", "population": 700000}'))
+
+    response = whole_or_stream.ask(surface, server.llm(), "Which?", response_model=City, return_response=True)
+
+    assert response.parsed == City(name="Oslo", population=700000)
+    assert response.content == '{"name": "Oslo", "population": 700000}'
+    assert "population" in server.requests[1].messages[-1].content
+
+
+def test_a_schema_and_tools_go_together(surface: Surface, server: FakeServer):
+    server.replies(call("add", a=1, b=2), text('{"name": "Oslo", "population": 3}'))
+    city = surface.generate(server.llm(), "Which?", tools=[add], run_tools=True, response_model=City)
+    assert city == City(name="Oslo", population=3)
+
+
+def test_a_stream_shows_the_object_as_it_grows(surface: Surface, server: FakeServer):
+    server.replies(text('{"name": "Oslo", "population": 3}'))
+    chunks = surface.stream(server.llm(), "Which?", response_model=City)
+    partials = [c.partial for c in chunks if c.partial]
+    assert {"name": "Oslo"} in partials or any(p.get("name") == "Oslo" for p in partials)
+    assert partials[-1] == {"name": "Oslo", "population": 3}
+
+
+def test_after_three_wrong_answers_a_session_is_as_it_was(surface: Surface, server: FakeServer):
+    server.replies(text("no"))
+    session = BasicSession(server.llm())
+    with pytest.raises(StructuredOutputError):
+        surface.generate(session, "Which?", response_model=City)
+    assert session.messages == []
+    assert len(server.requests) == 3
