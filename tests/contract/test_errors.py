@@ -18,12 +18,13 @@ from abstractcore import (
     ConnectionFailedError,
     ContextLengthError,
     RateLimitError,
+    ServerError,
     TransportError,
     create_llm,
     errors,
 )
 from tests.fakes import anthropic_messages, faults
-from tests.fakes.any_wire import error, text
+from tests.fakes.any_wire import error, failing, text
 from tests.fakes.network import refused_port
 from tests.fakes.replies import whole
 from tests.fakes.server import FakeServer
@@ -86,6 +87,17 @@ def test_b9_a_prompt_that_is_too_long_has_a_class_of_its_own(
 
     with pytest.raises(ContextLengthError):
         surface.generate(wire.llm(server), PROMPT)
+
+
+def test_b9_a_failure_amid_a_stream_is_that_of_a_status(surface: Surface, server: FakeServer, wire: Wire):
+    server.replies(failing("one two"))
+
+    with pytest.raises(ServerError) as raised:
+        surface.stream(wire.llm(server), PROMPT)
+
+    assert raised.value.partial is not None
+    assert raised.value.partial.content == "one two"
+    assert (raised.value.attempts, len(server.requests)) == (1, 1)
 
 
 def test_b9_a_provider_that_cannot_be_reached_is_a_transport_error(

@@ -12,7 +12,7 @@ from typing import Any
 
 from . import anthropic_messages, ollama_chat, openai_chat, openai_responses
 from .openai_chat import Call
-from .replies import Ending, Reply, Send, Step, WaitFor
+from .replies import Chunk, Ending, Reply, Send, Step, WaitFor, sse_event
 from .requests import Recorded
 
 #: The ends of the paths that a wire is asked at.
@@ -48,6 +48,16 @@ def unfinished(content: str, *, ending: Ending = "chunked-end", **options: Any) 
     return text(content, finish_reason=None, usage=False, done=False, ending=ending, **options)
 
 
+def failing(content: str, **options: Any) -> Reply:
+    """Stream *content*, and then a failure of the server in place of the rest."""
+
+    def script(request: Recorded | None) -> Sequence[Step]:
+        *steps, end = unfinished(content, **options).steps(request)
+        return [*steps, Chunk(sse_event(_FAILURES[dialect_of(request)])), end]
+
+    return Reply(script)
+
+
 def call(name: str, /, **arguments: Any) -> Reply:
     """Answer with one tool call."""
     return calls([(name, arguments)])
@@ -80,6 +90,14 @@ def _held(steps: Sequence[Step], words: bytes, gate: threading.Event) -> Iterabl
         if not is_held and isinstance(step, Send) and words in step.data:
             is_held = True
             yield WaitFor(gate)
+
+
+_FAILURES: dict[ModuleType, Any] = {
+    openai_chat: openai_chat.error_body(type="server_error"),
+    openai_responses: {"type": "error", "code": "server_error", "message": "scripted failure"},
+    anthropic_messages: anthropic_messages.event_bytes(anthropic_messages.error_body()),
+    ollama_chat: b'{"error":"server busy, please try again"}\n',
+}
 
 
 def _spoken(helper: str, *arguments: Any, **options: Any) -> Reply:
