@@ -1,8 +1,8 @@
-"""A model server on loopback that costs as little as possible: canned Chat Completions, by hand.
+"""A model server on loopback that costs as little as possible: canned answers of every wire, by hand.
 
 Run as a program it prints its port, and serves until its standard input ends. The latency
-stands in the path (`/50/v1/chat/completions` answers after 50 ms); a body with
-`"stream": true` gets 50 chunks, one each time the latency has passed.
+stands in the path (`/50/v1/chat/completions` answers after 50 ms), whose end says the wire; a body
+with `"stream": true` gets 50 chunks, one each time the latency has passed.
 """
 
 from __future__ import annotations
@@ -10,44 +10,145 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 CHUNKS = 50
-_COMPLETION = {
-    "id": "chatcmpl-1",
-    "object": "chat.completion",
-    "created": 1,
-    "model": "test-model",
-    "choices": [
-        {"index": 0, "message": {"role": "assistant", "content": "Hello there."}, "finish_reason": "stop"}
-    ],
-    "usage": {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8},
-}
-_BODY = json.dumps(_COMPLETION).encode()
-_WHOLE = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (
-    len(_BODY),
-    _BODY,
-)
-_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+TEXT = "Hello there."
+_JSON = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
+_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
-def _event(delta: dict[str, str], reason: str | None = None) -> bytes:
-    chunk = {
-        "id": "chatcmpl-1",
-        "object": "chat.completion.chunk",
-        "created": 1,
-        "model": "test-model",
-        "system_fingerprint": "fp_0123456789",
-        "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}],
-    }
-    return _chunked(b"data: " + json.dumps(chunk).encode() + b"\n\n")
+@dataclass(frozen=True)
+class Canned:
+    """What is sent on one wire: an answer, and the parts of a stream."""
+
+    whole: bytes
+    head: bytes
+    first: bytes
+    delta: bytes
+    end: bytes
+
+
+def _canned(
+    body: Any,
+    first: Sequence[Any],
+    delta: Any,
+    end: Sequence[Any],
+    frame: Callable[[Any], bytes],
+    kind: bytes = b"text/event-stream",
+) -> Canned:
+    data = json.dumps(body).encode()
+    return Canned(
+        _JSON % (len(data), data),
+        _HEAD % kind,
+        b"".join(_chunked(frame(event)) for event in first),
+        _chunked(frame(delta)),
+        b"".join(_chunked(frame(event)) for event in end) + b"0\r\n\r\n",
+    )
 
 
 def _chunked(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-_DELTA = _event({"content": "word "})
-_END = _event({}, "stop") + _chunked(b"data: [DONE]\n\n") + b"0\r\n\r\n"
+def _data(event: Any) -> bytes:
+    return b"data: " + (event if isinstance(event, bytes) else json.dumps(event).encode()) + b"\n\n"
+
+
+def _named(event: Any) -> bytes:
+    return b"event: " + event["type"].encode() + b"\n" + _data(event)
+
+
+def _line(event: Any) -> bytes:
+    return json.dumps(event).encode() + b"\n"
+
+
+def _chat() -> Canned:
+    known = {"id": "chatcmpl-1", "created": 1, "model": "test-model"}
+    message = {"index": 0, "message": {"role": "assistant", "content": TEXT}, "finish_reason": "stop"}
+    usage = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}
+    body = {**known, "object": "chat.completion", "choices": [message], "usage": usage}
+
+    def event(delta: dict[str, str], reason: str | None = None) -> Any:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
+        streamed = {"object": "chat.completion.chunk", "system_fingerprint": "fp_0123456789"}
+        return {**known, **streamed, "choices": [choice]}
+
+    return _canned(body, [], event({"content": "word "}), [event({}, "stop"), b"[DONE]"], _data)
+
+
+def _responses() -> Canned:
+    part = {"type": "output_text", "text": TEXT, "annotations": [], "logprobs": []}
+    message = {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed"}
+    usage = {"input_tokens": 5, "output_tokens": 3, "total_tokens": 8}
+    body = {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1,
+        "status": "completed",
+        "model": "test-model",
+        "output": [{**message, "content": [part]}],
+        "usage": usage,
+    }
+    place = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+    delta = {
+        "type": "response.output_text.delta", "sequence_number": 4, **place, "delta": "word ",
+        "logprobs": [], "obfuscation": "0123456789",
+    }  # fmt: skip
+    begun = {**body, "status": "in_progress", "output": [], "usage": None}
+    first = [{"type": f"response.{kind}", "response": begun} for kind in ("created", "in_progress")]
+    added = {"type": "response.output_item.added", "output_index": 0, "item": {**message, "content": []}}
+    said = {**message, "content": [{**part, "text": "word " * CHUNKS}]}
+    end = [
+        {"type": "response.output_item.done", "output_index": 0, "item": said},
+        {"type": "response.completed", "response": {**body, "output": [said]}},
+    ]
+    return _canned(body, [*first, added], delta, end, _named)
+
+
+def _messages() -> Canned:
+    body = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "test-model",
+        "content": [{"type": "text", "text": TEXT}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "usage": {"input_tokens": 5, "output_tokens": 3},
+    }
+    first = [
+        {"type": "message_start", "message": {**body, "content": [], "stop_reason": None}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+    ]
+    delta = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "word "}}
+    end = [
+        {"type": "content_block_stop", "index": 0},
+        {
+            "type": "message_delta",
+            "delta": {"stop_reason": "end_turn", "stop_sequence": None},
+            "usage": {"output_tokens": CHUNKS},
+        },
+        {"type": "message_stop"},
+    ]
+    return _canned(body, first, delta, end, _named)
+
+
+def _ollama() -> Canned:
+    known = {"model": "test-model", "created_at": "2026-11-22T10:00:00.123456Z"}
+    counts = {"total_duration": 5, "load_duration": 1, "prompt_eval_count": 5, "eval_count": 3}
+    ended = {"done": True, "done_reason": "stop", **counts}
+    body = {**known, "message": {"role": "assistant", "content": TEXT}, **ended}
+    delta = {**known, "message": {"role": "assistant", "content": "word "}, "done": False}
+    end = {**known, "message": {"role": "assistant", "content": ""}, **ended}
+    return _canned(body, [], delta, [end], _line, b"application/x-ndjson")
+
+
+CANNED = {
+    b"completions": _chat(), b"responses": _responses(), b"messages": _messages(), b"chat": _ollama(),
+}  # fmt: skip
 
 
 class Server(asyncio.Protocol):
@@ -69,23 +170,25 @@ class Server(asyncio.Protocol):
 
     def answer(self, head: bytes, body: bytes) -> None:
         loop = asyncio.get_running_loop()
-        delay = int(head.split(b"/", 2)[1]) / 1000
+        path = head.split(b" ", 2)[1]
+        delay = int(path.split(b"/", 2)[1]) / 1000
+        canned = CANNED[path.rpartition(b"/")[2]]
         if b'"stream":true' in body.replace(b" ", b""):
-            self.transport.write(_HEAD)
+            self.transport.write(canned.head + canned.first)
             start = loop.time()
-            loop.call_later(delay, self.stream, start, delay, 1)
+            loop.call_later(delay, self.stream, canned, start, delay, 1)
         elif delay:
-            loop.call_later(delay, self.transport.write, _WHOLE)
+            loop.call_later(delay, self.transport.write, canned.whole)
         else:
-            self.transport.write(_WHOLE)
+            self.transport.write(canned.whole)
 
-    def stream(self, start: float, delay: float, number: int) -> None:
+    def stream(self, canned: Canned, start: float, delay: float, number: int) -> None:
         if self.transport.is_closing():
             return
-        self.transport.write(_DELTA if number < CHUNKS else _DELTA + _END)
+        self.transport.write(canned.delta if number < CHUNKS else canned.delta + canned.end)
         if number < CHUNKS:
             loop = asyncio.get_running_loop()
-            loop.call_at(start + delay * (number + 1), self.stream, start, delay, number + 1)
+            loop.call_at(start + delay * (number + 1), self.stream, canned, start, delay, number + 1)
 
 
 async def main() -> None:

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,62 @@ import httpx
 from abstractcore import LLM, create_llm
 
 HERE = Path(__file__).parent
-BODY: dict[str, Any] = {"model": "test-model", "messages": [{"role": "user", "content": "Hi"}]}
 Row = tuple[str, str, str, bool]
+
+
+@dataclass(frozen=True)
+class Wire:
+    """One wire, as each side speaks it: our row, and for httpx a path, a body and where the words are."""
+
+    name: str
+    provider: str
+    path: str
+    body: dict[str, Any]
+    said: Callable[[Any], str]
+    said_streamed: Callable[[Any], str]
+    options: dict[str, Any] = field(default_factory=dict)
+    prefix: str = "data: "
+    """What stands before an event's JSON in a line."""
+
+
+_ASKED: dict[str, Any] = {"model": "test-model", "messages": [{"role": "user", "content": "Hi"}]}
+CHAT = Wire(
+    "Chat Completions",
+    "openai-compatible",
+    "/v1/chat/completions",
+    _ASKED,
+    lambda body: body["choices"][0]["message"]["content"],
+    lambda event: event["choices"][0]["delta"].get("content"),
+)
+WIRES = (
+    CHAT,
+    Wire(
+        "Responses",
+        "openai",
+        "/v1/responses",
+        {"model": "test-model", "input": "Hi"},
+        lambda body: body["output"][0]["content"][0]["text"],
+        lambda event: event["delta"] if event["type"] == "response.output_text.delta" else "",
+        {"api": "responses"},
+    ),
+    Wire(
+        "Messages",
+        "anthropic",
+        "/v1/messages",
+        {**_ASKED, "max_tokens": 1000},
+        lambda body: body["content"][0]["text"],
+        lambda event: event["delta"]["text"] if event["type"] == "content_block_delta" else "",
+    ),
+    Wire(
+        "Ollama's chat",
+        "ollama",
+        "/api/chat",
+        {**_ASKED, "stream": False},
+        lambda body: body["message"]["content"],
+        lambda event: event["message"]["content"],
+        prefix="",
+    ),
+)
 
 
 @contextlib.contextmanager
@@ -47,8 +102,9 @@ def server() -> Iterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def ours(url: str, delay: int) -> AsyncIterator[LLM]:
-    async with create_llm("openai-compatible", "test-model", base_url=f"{url}/{delay}/v1") as llm:
+async def ours(url: str, delay: int, wire: Wire = CHAT) -> AsyncIterator[LLM]:
+    options = {"base_url": f"{url}/{delay}/v1", **wire.options}
+    async with create_llm(wire.provider, "test-model", **options) as llm:
         yield llm
 
 
@@ -64,9 +120,9 @@ async def our_call(llm: LLM) -> None:
     assert response.content == "Hello there."
 
 
-async def raw_call(client: httpx.AsyncClient, url: str, delay: int) -> None:
-    response = await client.post(f"{url}/{delay}/v1/chat/completions", json=BODY)
-    assert response.json()["choices"][0]["message"]["content"] == "Hello there."
+async def raw_call(client: httpx.AsyncClient, url: str, delay: int, wire: Wire = CHAT) -> None:
+    response = await client.post(f"{url}/{delay}{wire.path}", json=wire.body)
+    assert wire.said(response.json()) == "Hello there."
 
 
 async def our_stream(llm: LLM) -> int:
@@ -76,14 +132,13 @@ async def our_stream(llm: LLM) -> int:
     return count
 
 
-async def raw_stream(client: httpx.AsyncClient, url: str, delay: int) -> int:
+async def raw_stream(client: httpx.AsyncClient, url: str, delay: int, wire: Wire = CHAT) -> int:
     count = 0
-    path = f"{url}/{delay}/v1/chat/completions"
-    async with client.stream("POST", path, json={**BODY, "stream": True}) as response:
+    asked = {**wire.body, "stream": True}
+    async with client.stream("POST", f"{url}/{delay}{wire.path}", json=asked) as response:
         async for line in response.aiter_lines():
-            if line.startswith("data: ") and line != "data: [DONE]":
-                event = json.loads(line[6:])
-                count += bool(event["choices"][0]["delta"].get("content"))
+            if line.startswith(wire.prefix) and line and line != "data: [DONE]":
+                count += bool(wire.said_streamed(json.loads(line[len(wire.prefix) :])))
     return count
 
 
@@ -108,8 +163,8 @@ def import_cost(rounds: int) -> Row:
     return "import abstractcore, CPU", f"{cost:.1f} ms", "< 60 ms", cost < 60
 
 
-async def sequential(url: str, rounds: int, calls: int) -> Row:
-    async with ours(url, 0) as llm, raw() as client:
+async def sequential(url: str, rounds: int, calls: int, wire: Wire) -> Row:
+    async with ours(url, 0, wire) as llm, raw() as client:
 
         async def of_ours() -> None:
             for _ in range(calls):
@@ -117,14 +172,23 @@ async def sequential(url: str, rounds: int, calls: int) -> Row:
 
         async def of_raw() -> None:
             for _ in range(calls):
-                await raw_call(client, url, 0)
+                await raw_call(client, url, 0, wire)
 
-        await of_ours()
-        await of_raw()
-        pairs = [((await spent(of_ours))[0], (await spent(of_raw))[0]) for _ in range(rounds)]
-    mine, theirs = (statistics.median(side) / calls * 1e6 for side in zip(*pairs, strict=True))
+        mine, theirs = await compared(of_ours, of_raw, rounds, calls)
     value = f"{mine:.0f} µs against {theirs:.0f} µs: {mine / theirs:.2f} x"
-    return "one agenerate after another, CPU a call", value, "<= 1.25 x raw httpx", mine <= 1.25 * theirs
+    name = f"{wire.name}, one call after another, CPU a call"
+    return name, value, "<= 1.25 x raw httpx", mine <= 1.25 * theirs
+
+
+async def compared(
+    of_ours: Callable[[], Awaitable[Any]], of_raw: Callable[[], Awaitable[Any]], rounds: int, parts: int
+) -> tuple[float, float]:
+    """Tell the microseconds of CPU that a part takes, ours and theirs: medians of interleaved rounds."""
+    await of_ours()
+    await of_raw()
+    pairs = [((await spent(of_ours))[0], (await spent(of_raw))[0]) for _ in range(rounds)]
+    mine, theirs = (statistics.median(side) / parts * 1e6 for side in zip(*pairs, strict=True))
+    return mine, theirs
 
 
 async def concurrent(url: str, rounds: int, width: int, calls: int) -> list[Row]:
@@ -189,23 +253,21 @@ async def thousand(url: str) -> Row:
     return "1,000 concurrent, 50 ms", value, "no error", True
 
 
-async def streams(url: str, rounds: int, width: int) -> Row:
-    async with ours(url, 20) as llm, raw() as client:
+async def streams(url: str, rounds: int, width: int, wire: Wire) -> Row:
+    async with ours(url, 20, wire) as llm, raw() as client:
 
         async def of_ours() -> None:
             counts = await asyncio.gather(*(our_stream(llm) for _ in range(width)))
             assert set(counts) == {50}
 
         async def of_raw() -> None:
-            counts = await asyncio.gather(*(raw_stream(client, url, 20) for _ in range(width)))
+            counts = await asyncio.gather(*(raw_stream(client, url, 20, wire) for _ in range(width)))
             assert set(counts) == {50}
 
-        await of_ours()
-        await of_raw()
-        pairs = [((await spent(of_ours))[0], (await spent(of_raw))[0]) for _ in range(rounds)]
-    mine, theirs = (statistics.median(side) / (width * 50) * 1e6 for side in zip(*pairs, strict=True))
+        mine, theirs = await compared(of_ours, of_raw, rounds, width * 50)
     value = f"{mine:.0f} µs against {theirs:.0f} µs: {mine / theirs:.2f} x"
-    return f"{width} streams, a chunk each 20 ms, CPU a chunk", value, "<= 1 x raw httpx", mine <= theirs
+    name = f"{wire.name}, {width} streams, a chunk each 20 ms, CPU a chunk"
+    return name, value, "<= 1 x raw httpx", mine <= theirs
 
 
 async def leaks(url: str, calls: int) -> list[Row]:
@@ -249,10 +311,12 @@ async def measure(quick: bool) -> list[Row]:
     rounds = 3 if quick else 7
     rows = [import_cost(9)]
     with server() as url:
-        rows.append(await sequential(url, rounds, 300 if quick else 1000))
+        for wire in WIRES:
+            rows.append(await sequential(url, rounds, 200 if quick else 1000, wire))
         rows += await concurrent(url, 1 if quick else 3, 300, 1500 if quick else 6000)
         rows.append(await thousand(url))
-        rows.append(await streams(url, rounds, 100))
+        for wire in WIRES:
+            rows.append(await streams(url, rounds, 50 if quick else 100, wire))
         rows += await leaks(url, 2000 if quick else 20_000)
     return rows
 
