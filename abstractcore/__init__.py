@@ -7,7 +7,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # what a type checker reads; at run time __getattr__ finds the same names
-    from abstractcore import errors, tools, types
+    from abstractcore import aio, errors, models, tools, types
+    from abstractcore.conversation import Client, chat, client
     from abstractcore.errors import (
         AbstractCoreError,
         APIError,
@@ -57,6 +58,7 @@ __all__ = [
     "AuthenticationError",
     "BadRequestError",
     "BasicSession",
+    "Client",
     "ClosedError",
     "ConfigurationError",
     "ConflictError",
@@ -92,20 +94,25 @@ __all__ = [
     "UnknownProviderError",
     "UnsupportedFeatureError",
     "Usage",
+    "aio",
+    "chat",
+    "client",
     "create_llm",
     "errors",
+    "models",
     "tool",
     "tools",
     "types",
 ]
 
-_ROOMS = ("errors", "tools", "types")
+_ROOMS = ("aio", "errors", "models", "tools", "types")
 _HOME = {
     **dict.fromkeys(("GenerateResponse", "Health", "Message", "StreamChunk", "ToolCall", "Usage"), "types"),
     **dict.fromkeys(("Tool", "ToolContext", "tool"), "tools"),
     **dict.fromkeys(("AsyncStream", "Stream"), "streams"),
     "LLM": "llm",
     "BasicSession": "session",
+    **dict.fromkeys(("Client", "chat", "client"), "conversation"),
     "create_llm": "factory",
 }  # the others are errors
 

@@ -1,0 +1,95 @@
+"""Ids of well-known models, as names that an editor completes. Advice: every other id works too.
+
+Each member is a str, and knows its `provider`: `client(OpenAIModel.GPT_5_MINI)`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class OpenAIModel(StrEnum):
+    """Models of OpenAI."""
+
+    GPT_5 = "gpt-5"
+    GPT_5_MINI = "gpt-5-mini"
+    GPT_5_NANO = "gpt-5-nano"
+    GPT_4_1 = "gpt-4.1"
+    GPT_4O = "gpt-4o"
+    GPT_4O_MINI = "gpt-4o-mini"
+    O3 = "o3"
+    O4_MINI = "o4-mini"
+
+    @property
+    def provider(self) -> str:
+        """The provider's name."""
+        return "openai"
+
+
+class AnthropicModel(StrEnum):
+    """Models of Anthropic."""
+
+    CLAUDE_OPUS_4_1 = "claude-opus-4-1"
+    CLAUDE_SONNET_4_5 = "claude-sonnet-4-5"
+    CLAUDE_SONNET_4_6 = "claude-sonnet-4-6"
+    CLAUDE_HAIKU_4_5 = "claude-haiku-4-5"
+
+    @property
+    def provider(self) -> str:
+        """The provider's name."""
+        return "anthropic"
+
+
+class OllamaModel(StrEnum):
+    """Models that Ollama serves."""
+
+    QWEN_3_4B_INSTRUCT = "qwen3:4b-instruct"
+    QWEN_3_8B = "qwen3:8b"
+    QWEN_3_5_9B = "qwen3.5:9b"
+    LLAMA_3_2 = "llama3.2"
+    GPT_OSS_20B = "gpt-oss:20b"
+    SMOLLM2_135M = "smollm2:135m"
+
+    @property
+    def provider(self) -> str:
+        """The provider's name."""
+        return "ollama"
+
+
+class HuggingFaceModel(StrEnum):
+    """Models that transformers loads into this process."""
+
+    QWEN_3_0_6B = "Qwen/Qwen3-0.6B"
+    QWEN_3_4B = "Qwen/Qwen3-4B"
+    QWEN_3_8B = "Qwen/Qwen3-8B"
+    SMOLLM2_135M_INSTRUCT = "HuggingFaceTB/SmolLM2-135M-Instruct"
+
+    @property
+    def provider(self) -> str:
+        """The provider's name."""
+        return "huggingface"
+
+
+class MLXModel(StrEnum):
+    """Models that MLX loads into this process, on Apple silicon."""
+
+    QWEN_3_4B_4BIT = "mlx-community/Qwen3-4B-4bit"
+    QWEN_3_8B_4BIT = "mlx-community/Qwen3-8B-4bit"
+    LLAMA_3_2_3B_INSTRUCT_4BIT = "mlx-community/Llama-3.2-3B-Instruct-4bit"
+
+    @property
+    def provider(self) -> str:
+        """The provider's name."""
+        return "mlx"
+
+
+class LlamaCppModel(StrEnum):
+    """Models that llama.cpp loads into this process."""
+
+    QWEN_3_8B_GGUF = "Qwen/Qwen3-8B-GGUF"
+    SMOLLM2_135M_INSTRUCT_GGUF = "HuggingFaceTB/SmolLM2-135M-Instruct-GGUF"
+
+    @property
+    def provider(self) -> str:
+        """The provider's name."""
+        return "llamacpp"
