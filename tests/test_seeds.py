@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,8 @@ def test_the_session_s_sample_preserves_history(
 @pytest.mark.parametrize("name", list(ROWS))
 def test_the_sample_runs_on_the_openvino_engine(name: str, capsys: pytest.CaptureFixture[str]):
     """The path of a model in place of the name; the tiny model's words are its own."""
-    pytest.importorskip("openvino_genai", reason="the openvino extra is not installed")
+    if find_spec("openvino_genai") is None:
+        pytest.skip("the openvino extra is not installed")
     from abstractcore.engines.catalog import ENGINES
 
     if "openvino" not in ENGINES:

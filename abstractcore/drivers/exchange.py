@@ -17,6 +17,7 @@ from abstractcore.drivers.clock import Clock
 from abstractcore.drivers.colours import Colour, Limits
 from abstractcore.drivers.failures import translate, without_frames
 from abstractcore.drivers.inflate import inflater
+from abstractcore.drivers.stops import CURRENT, Stop
 from abstractcore.errors import AbstractCoreError, ClosedError, ConnectionFailedError, ResponseError
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Home(Protocol):
 class Connection:
     """One connection and the clock of its sockets; it serves one request at a time."""
 
-    __slots__ = ("clock", "colour", "core", "origin", "pool", "served", "sockets", "where")
+    __slots__ = ("clock", "colour", "core", "origin", "pool", "served", "sockets", "stop", "where")
 
     def __init__(self, pool: Home, url: httpcore.URL) -> None:
         self.pool = pool
@@ -65,26 +66,33 @@ class Connection:
         self.clock = Clock(pool.limits.connect_timeout, tunnels=tunnels)
         self.core, self.sockets = pool.colour.connect(self.clock, url.origin, pool.limits, pool.proxy)
         self.served = 0
+        self.stop: Stop | None = None
+        """Who may end the request that is under way, from another thread."""
 
     async def exchange(self, request: HttpRequest, deadline: Deadline) -> Reply:
         """Send *request* and read the head of the answer; any failure closes the connection."""
         self.clock.start(deadline)
         try:
+            if (stop := CURRENT.get()) is not None:
+                stop.watch(self.sockets.abort)
+                self.stop = stop
             response = await self.colour.handle(self.core, _core_request(request, target_of(request.url)))
+            self.served += 1
+            self.clock.stage = "body"
+            self.clock.silence = self.pool.limits.read_timeout
+            return Reply(self, response)
         except BaseException as failure:
             self.discard()
             if isinstance(failure, Exception) and (told := self.translated(failure)) is not failure:
                 raise told from without_frames(failure)
             raise
-        self.served += 1
-        self.clock.stage = "body"
-        self.clock.silence = self.pool.limits.read_timeout
-        return Reply(self, response)
 
     def translated(self, failure: Exception) -> Exception:
         """Give our error for what the HTTP library raised."""
         if self.pool.closed:
             return ClosedError("the provider was closed while this call was running")
+        if self.stop is not None and self.stop.is_said:
+            return ClosedError("whoever wanted this answer has left")
         if isinstance(failure, AbstractCoreError):
             return failure
         return translate(failure, self.clock, self.where) or failure
@@ -100,6 +108,7 @@ class Connection:
 
     def release(self) -> None:
         """Give the connection back after a whole answer."""
+        self._watch_no_more()
         if self.usable() and not self.pool.closed:
             self.pool.push(self)
         else:
@@ -107,8 +116,13 @@ class Connection:
 
     def discard(self) -> None:
         """Close the socket at once."""
+        self._watch_no_more()
         self.sockets.abort()
         self.pool.forget(self)
+
+    def _watch_no_more(self) -> None:
+        if self.stop is not None:
+            self.stop.forget(self.sockets.abort)
 
 
 def _core_request(request: HttpRequest, url: httpcore.URL) -> httpcore.Request:

@@ -147,4 +147,5 @@ def test_the_end_mark_is_given_out_before_the_body_is_drained(surface: Surface, 
         while not stream.next().is_done():
             pass
         assert stream.response.content == TEXT
-        assert server.hanging == 1
+        surface.wait_for(server, lambda s: s.hanging == 1)
+        assert server.disconnects == 0
