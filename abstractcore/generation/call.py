@@ -16,6 +16,7 @@ from abstractcore.errors import (
     ConnectionFailedError,
     IncompleteStreamError,
     RequestTimeoutError,
+    StructuredOutputError,
 )
 from abstractcore.generation.schema import parse_output
 
@@ -117,9 +118,17 @@ def _name(failure: AbstractCoreError, provider: Provider, attempts: int) -> None
 
 
 def _end(call: Call) -> None:
-    call.collector.end(call.deadline.seconds - call.deadline.left())
-    if call.response_model is not None and not (call.runs_tools and call.collector.has_calls):
-        call.collector.parsed = parse_output(call.response_model, call.collector.content)
+    collector = call.collector
+    collector.end(call.deadline.seconds - call.deadline.left())
+    if call.response_model is None or (call.runs_tools and collector.has_calls):
+        return
+    try:
+        collector.parsed = parse_output(call.response_model, collector.content)
+    except StructuredOutputError as failure:
+        if collector.response().finish_reason == "length":
+            failure.message += " (it was cut off: finish_reason is length, see max_output_tokens)"
+            failure.args = (failure.message,)
+        raise
 
 
 async def _open(

@@ -133,7 +133,8 @@ class HttpProvider:
         if told:
             wire = replace(wire, warnings=(*told, *wire.warnings))
         if self._strict and wire.warnings:
-            raise UnsupportedFeatureError(f"{self.name}: {'; '.join(wire.warnings)}")
+            refused = "; ".join(warning.removesuffix(": left out") for warning in wire.warnings)
+            raise UnsupportedFeatureError(f"{self.name}: {refused}")
         return wire
 
     async def _accepted(

@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from abstractcore import AsyncToolError, BasicSession, StructuredOutputError, ToolContext, tool
+from abstractcore import (
+    AsyncToolError,
+    BasicSession,
+    StructuredOutputError,
+    ToolContext,
+    UnsupportedFeatureError,
+    tool,
+)
 from tests.fakes import openai_chat
 from tests.fakes.openai_chat import call, calls, text
 from tests.fakes.server import FakeServer
@@ -258,3 +265,16 @@ def test_after_three_wrong_answers_a_session_is_as_it_was(surface: Surface, serv
         surface.generate(session, "Which?", response_model=City)
     assert session.messages == []
     assert len(server.requests) == 3
+
+
+def test_an_answer_that_was_cut_off_says_so(surface: Surface, server: FakeServer):
+    server.replies(text('{"name": "Os', finish_reason="length"))
+    with pytest.raises(StructuredOutputError, match="max_output_tokens"):
+        surface.generate(server.llm(), "Which?", response_model=City)
+
+
+def test_strict_says_what_is_not_supported(surface: Surface, server: FakeServer):
+    with pytest.raises(UnsupportedFeatureError) as raised:
+        surface.generate(server.llm("deepseek", strict=True), "hi", seed=3)
+    assert "seed" in str(raised.value)
+    assert "left out" not in str(raised.value)
