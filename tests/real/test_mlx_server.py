@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import os
-import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +12,8 @@ from typing import Any
 import pytest
 
 from abstractcore import BasicSession, ModelNotFoundError, create_llm
-from tests.fakes.network import refused_port
 from tests.fakes.surfaces import Surface, WholeOrStream
+from tests.real.processes import free_url, running
 
 MODEL = Path(__file__).parents[1] / "models" / "tiny-llama-chat"
 CHATS = {
@@ -30,7 +25,6 @@ CHATS = {
 }
 WEATHER = "What is the weather in Paris? Use the get_weather tool."
 PERSON = "Make up a person. Reply as JSON with name and age."
-SECONDS_TO_START = 60
 # As it was told of in training; any other wording makes the model spell worse.
 GET_WEATHER = {
     "name": "get_weather",
@@ -44,44 +38,16 @@ def mlx_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The server, started on a free port and killed at the end."""
     if importlib.util.find_spec("mlx_lm") is None:
         pytest.skip("mlx_lm is not installed: pip install 'abstractcore[mlx]'")
-    url = f"http://127.0.0.1:{refused_port()}"
+    url = free_url()
     command = [sys.executable, "-m", "mlx_lm.server", "--model", str(MODEL), "--host", "127.0.0.1"]
-    log = tmp_path_factory.mktemp("mlx") / "server.log"
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            [*command, "--port", url.rpartition(":")[2]],
-            env={**os.environ, "HF_HUB_OFFLINE": "1"},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        _wait_until_it_listens(url, server, log)
+    with running(
+        [*command, "--port", url.rpartition(":")[2]],
+        ready=url + "/v1/models",
+        log=tmp_path_factory.mktemp("mlx") / "server.log",
+        environment={"HF_HUB_OFFLINE": "1"},
+        cannot_run=("ImportError", "ModuleNotFoundError"),
+    ):
         yield url + "/v1"
-    finally:
-        server.kill()
-        server.wait(10)
-
-
-def _wait_until_it_listens(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    """Poll: a process that starts has no event for us."""
-    deadline = time.monotonic() + SECONDS_TO_START
-    while time.monotonic() < deadline:
-        if server.poll() is not None:
-            _give_up(log)
-        try:
-            urllib.request.urlopen(url + "/v1/models", timeout=5).close()
-        except urllib.error.URLError:
-            time.sleep(0.05)
-        else:
-            return
-    raise AssertionError(f"not within {SECONDS_TO_START} s:\n{log.read_text()[-2000:]}")
-
-
-def _give_up(log: Path) -> None:
-    words = log.read_text()[-2000:]
-    if "ImportError" in words or "ModuleNotFoundError" in words:
-        pytest.skip(f"mlx_lm cannot be imported here: {words.strip().splitlines()[-1]}")
-    raise AssertionError(f"mlx_lm.server ended:\n{words}")
 
 
 @pytest.fixture
