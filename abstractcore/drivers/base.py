@@ -186,6 +186,14 @@ class Mailbox(Protocol[T]):
         ...
 
 
+class Background(Protocol):
+    """A job that runs beside its caller."""
+
+    async def stop(self) -> None:
+        """End it, its requests too; one that has ended is left alone."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who is asking: a thread, and the task in it when a loop runs there."""
@@ -220,6 +228,10 @@ class Driver(Protocol):
 
     async def gather(self, jobs: Sequence[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]:
         """Run jobs side by side, and give their results in order."""
+        ...
+
+    def background(self, job: Callable[[], Coroutine[Any, Any, None]]) -> Background:
+        """Start a job beside the caller. It raises nothing: what it has to tell goes to a mailbox."""
         ...
 
     def mailbox(self) -> Mailbox[Any]:

@@ -17,12 +17,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from abstractcore.drivers.base import Caller, Deadline
+from abstractcore.drivers.stops import CURRENT, Stop
 from abstractcore.errors import AsyncToolError
 
 if TYPE_CHECKING:
     from abstractcore.drivers.base import HttpReply, HttpRequest, Senders
 
 T = TypeVar("T")
+_PARTING = 1.0
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -89,6 +91,22 @@ class BlockingMailbox:
             raise TimeoutError from None
 
 
+class BlockingBackground:
+    """A job in a thread. Stopping it closes the sockets that it waits at."""
+
+    def __init__(self, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        context = contextvars.copy_context()
+        self._word = Stop(CURRENT.get())
+        context.run(CURRENT.set, self._word)
+        self._thread = threading.Thread(target=context.run, args=(_finish, job), daemon=True)
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """End the job, and wait for it a little: a tool that runs cannot be ended."""
+        self._word.say()
+        self._thread.join(_PARTING)
+
+
 class BlockingDriver:
     """Each verb does its work before it returns."""
 
@@ -112,15 +130,20 @@ class BlockingDriver:
         raise AsyncToolError("an async function cannot be awaited here: use abstractcore.aio, or agenerate")
 
     async def gather(self, jobs: Sequence[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]:
-        """Run each job in a thread of its own; all run to their end, then the failures are raised."""
-        if len(jobs) == 1:
-            return [await jobs[0]()]
+        """Run each job in a thread of its own; all run to their end, then the failures are raised.
+
+        They are raised in a group, as those of tasks are.
+        """
         with ThreadPoolExecutor(max(1, len(jobs))) as pool:
             running = [pool.submit(contextvars.copy_context().run, _finish, job) for job in jobs]
         failures = [failure for one in running if (failure := one.exception()) is not None]
         if failures:
             raise BaseExceptionGroup("jobs failed", failures)
         return [one.result() for one in running]
+
+    def background(self, job: Callable[[], Coroutine[Any, Any, None]]) -> BlockingBackground:
+        """Run a job in a thread of its own."""
+        return BlockingBackground(job)
 
     def mailbox(self) -> BlockingMailbox:
         """Open a mailbox that this thread can wait at."""

@@ -54,6 +54,18 @@ class LoopMailbox:
         return self._values.popleft()
 
 
+class LoopBackground:
+    """A job in a task."""
+
+    def __init__(self, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._task = asyncio.get_running_loop().create_task(job())
+
+    async def stop(self) -> None:
+        """Cancel the job, and wait until it has ended."""
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+
 class AsyncioDriver:
     """Each verb awaits."""
 
@@ -79,6 +91,10 @@ class AsyncioDriver:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(job()) for job in jobs]
         return [task.result() for task in tasks]
+
+    def background(self, job: Callable[[], Coroutine[Any, Any, None]]) -> LoopBackground:
+        """Run a job in a task of its own."""
+        return LoopBackground(job)
 
     def mailbox(self) -> LoopMailbox:
         """Open a mailbox that this loop's tasks can wait at."""
