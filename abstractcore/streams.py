@@ -11,7 +11,7 @@ import contextlib
 import sys
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Generator, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from abstractcore.drivers.blocking import iterate, run
 from abstractcore.drivers.generators import Inside
@@ -21,8 +21,6 @@ from abstractcore.types import PHASES, GenerateResponse, StreamChunk
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
-
-    from abstractcore.generation.collect import Collector
 
 _ANSWER = frozenset(("generating", "tool_calling", "done"))
 _CLOSED = "this stream is closed, or has failed; what arrived is in stream.partial"
@@ -41,6 +39,19 @@ def wanted_phases(include: str | Iterable[str] | None) -> frozenset[str]:
     return phases
 
 
+class Collected(Protocol):
+    """What keeps the chunks of a stream: one answer, or what a run of several comes to."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the end has come."""
+        ...
+
+    def response(self) -> GenerateResponse:
+        """Give what has arrived so far."""
+        ...
+
+
 class StreamCore:
     """What both streams do: open, and give the chunks of the wanted phases once.
 
@@ -50,7 +61,7 @@ class StreamCore:
     def __init__(
         self,
         source: AsyncGenerator[StreamChunk],
-        collector: Collector,
+        collector: Collected,
         wanted: frozenset[str],
     ) -> None:
         self._source: AsyncGenerator[StreamChunk] | None = source

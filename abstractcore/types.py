@@ -13,6 +13,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 Phase = Literal["thinking", "tool_calling", "generating", "done"]
 PHASES: tuple[Phase, ...] = ("thinking", "tool_calling", "generating", "done")
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "other"]
+EventKind = Literal["model_call", "model_answer", "tool_call", "tool_result"]
 Role = Literal["system", "user", "assistant", "tool"]
 Thinking = bool | Literal["low", "medium", "high"] | None
 
@@ -164,6 +165,21 @@ class StreamChunk:
     def is_done(self) -> bool:
         """Whether this is the end of one answer."""
         return self.phase == "done"
+
+
+@dataclass(frozen=True, slots=True)
+class AgentEvent:
+    """One moment of an agent's run: a model is asked, has answered, calls a tool, or reads its result.
+
+    *content* is the answer's text or the tool's result, *usage* the answer's tokens.
+    """
+
+    kind: EventKind
+    agent: str | None = None
+    iteration: int = 0
+    content: str = ""
+    tool_call: ToolCall | None = None
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,7 @@ async def rounds(
         if is_last:
             asked = replace(asked, tool_choice="none")
         end: StreamChunk | None = None
+        policy.tell("model_call", iteration)
         async with aclosing(Nested(answer(call, asked))) as chunks:
             async for chunk in chunks:
                 if chunk.phase == "done":
@@ -82,6 +83,9 @@ async def rounds(
                 else:
                     yield replace(chunk, agent=policy.agent, iteration=iteration)
         response = call.collector.response()
+        policy.tell(
+            "model_answer", iteration, content=response.content, usage=end.usage if end is not None else None
+        )
         if is_last or not response.tool_calls:
             if end is not None:
                 yield replace(end, agent=policy.agent, iteration=iteration, usage=response.usage)
@@ -122,15 +126,20 @@ async def _run(
             async for text in texts:
                 run.progress.append(text)
 
-    if policy.concurrent and len(runs) > 1:
+    is_concurrent = policy.concurrent and len(runs) > 1
+    if is_concurrent:
+        for run in runs:
+            policy.tell("tool_call", iteration, tool_call=run.call)
         await call.driver.gather([lambda run=run: silently(run) for run in runs])
     for run in runs:
-        if not (policy.concurrent and len(runs) > 1):
+        if not is_concurrent:
+            policy.tell("tool_call", iteration, tool_call=run.call)
             async with aclosing(Nested(run_call(call.driver, run, tools, policy, context(run)))) as texts:
                 async for text in texts:
                     yield _chunk(run, text, policy, iteration)
         for text in run.progress:
             yield _chunk(run, text, policy, iteration)
+        policy.tell("tool_result", iteration, tool_call=run.call, content=run.result)
         yield _chunk(run, run.result, policy, iteration)
 
 

@@ -18,7 +18,7 @@ from abstractcore.errors import AsyncToolError, ConfigurationError, ToolError
 from abstractcore.tools import strict_json
 from abstractcore.tools.context import ToolContext
 from abstractcore.tools.decorator import Tool
-from abstractcore.types import ToolCall
+from abstractcore.types import AgentEvent, EventKind, ToolCall
 
 if TYPE_CHECKING:
     from abstractcore.drivers.base import Driver
@@ -35,7 +35,8 @@ class ToolPolicy:
 
     *max_iterations* bounds the model calls that may ask for tools. *approve* sees each call
     first: anything but True refuses it, a text with its reason. *timeout* is in seconds, for each
-    tool. *concurrent* runs the calls of one answer side by side.
+    tool. *concurrent* runs the calls of one answer side by side. *events* sees each model call,
+    answer, tool call and result; what it raises ends the turn.
     """
 
     max_iterations: int = 10
@@ -43,6 +44,12 @@ class ToolPolicy:
     concurrent: bool = False
     timeout: float = 60.0
     agent: str | None = None
+    events: Callable[[AgentEvent], None] | None = None
+
+    def tell(self, kind: EventKind, iteration: int, **fields: Any) -> None:
+        """Let *events* see what happens."""
+        if self.events is not None:
+            self.events(AgentEvent(kind, self.agent, iteration, **fields))
 
 
 @dataclass(slots=True)
