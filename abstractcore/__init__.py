@@ -8,6 +8,9 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # what a type checker reads; at run time __getattr__ finds the same names
     from abstractcore import aio, errors, models, tools, types
+    from abstractcore.agents.agent import Agent
+    from abstractcore.agents.printing import pretty_print
+    from abstractcore.agents.workflows import Chain, EvaluatorOptimizer, Parallel, Router
     from abstractcore.conversation import Client, chat, client
     from abstractcore.errors import (
         AbstractCoreError,
@@ -47,17 +50,20 @@ if TYPE_CHECKING:  # what a type checker reads; at run time __getattr__ finds th
     from abstractcore.session import BasicSession
     from abstractcore.streams import AsyncStream, Stream
     from abstractcore.tools import Tool, ToolContext, tool
-    from abstractcore.types import GenerateResponse, Health, Message, StreamChunk, ToolCall, Usage
+    from abstractcore.types import AgentEvent, GenerateResponse, Health, Message, StreamChunk, ToolCall, Usage
 
 __all__ = [
     "LLM",
     "APIError",
     "AbstractCoreError",
+    "Agent",
+    "AgentEvent",
     "AsyncStream",
     "AsyncToolError",
     "AuthenticationError",
     "BadRequestError",
     "BasicSession",
+    "Chain",
     "Client",
     "ClosedError",
     "ConfigurationError",
@@ -66,6 +72,7 @@ __all__ = [
     "ContextLengthError",
     "EngineDeadError",
     "EngineError",
+    "EvaluatorOptimizer",
     "GenerateResponse",
     "Health",
     "IncompleteStreamError",
@@ -76,11 +83,13 @@ __all__ = [
     "ModelNotFoundError",
     "OutOfMemoryError",
     "OverloadedError",
+    "Parallel",
     "PermissionDeniedError",
     "QuotaExceededError",
     "RateLimitError",
     "RequestTimeoutError",
     "ResponseError",
+    "Router",
     "ServerError",
     "SessionError",
     "Stream",
@@ -100,6 +109,7 @@ __all__ = [
     "create_llm",
     "errors",
     "models",
+    "pretty_print",
     "tool",
     "tools",
     "types",
@@ -107,7 +117,12 @@ __all__ = [
 
 _ROOMS = ("aio", "errors", "models", "tools", "types")
 _HOME = {
-    **dict.fromkeys(("GenerateResponse", "Health", "Message", "StreamChunk", "ToolCall", "Usage"), "types"),
+    "Agent": "agents.agent",
+    "pretty_print": "agents.printing",
+    **dict.fromkeys(("Chain", "EvaluatorOptimizer", "Parallel", "Router"), "agents.workflows"),
+    **dict.fromkeys(
+        ("AgentEvent", "GenerateResponse", "Health", "Message", "StreamChunk", "ToolCall", "Usage"), "types"
+    ),
     **dict.fromkeys(("Tool", "ToolContext", "tool"), "tools"),
     **dict.fromkeys(("AsyncStream", "Stream"), "streams"),
     "LLM": "llm",

@@ -6,6 +6,9 @@ from collections.abc import Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 from abstractcore import conversation
+from abstractcore.agents import agent, workflows
+from abstractcore.agents.printing import pretty_print
+from abstractcore.agents.runs import AwaitedRuns
 from abstractcore.errors import ConfigurationError
 from abstractcore.factory import Options, create_llm
 from abstractcore.generation.ask import Sampling
@@ -23,9 +26,14 @@ if TYPE_CHECKING:
 M = TypeVar("M")
 
 __all__ = [
+    "Agent",
     "BasicSession",
+    "Chain",
     "Client",
+    "EvaluatorOptimizer",
     "GenerateResponse",
+    "Parallel",
+    "Router",
     "StreamChunk",
     "Tool",
     "ToolCall",
@@ -34,6 +42,7 @@ __all__ = [
     "chat",
     "client",
     "create_llm",
+    "pretty_print",
     "tool",
 ]
 
@@ -167,3 +176,87 @@ def _check_remote(model: conversation.Model) -> None:
 def chat(text: str, *, model: conversation.Model, system: str | None = None, **arguments: Any) -> Any:
     """Ask once: as `client(model, system=system).chat(text, ...)`; nothing is kept."""
     return client(model, system=system).chat(text, **arguments)
+
+
+class Agent(AwaitedRuns, agent.AgentCore):
+    """A model that works with tools until it has an answer, from async code."""
+
+    _client = Client
+
+    @overload
+    def run(
+        self,
+        task: str,
+        *,
+        stream: Literal[False] = False,
+        include: str | Iterable[str] | None = None,
+        tools: Sequence[Any] | None = None,
+        schema: None = None,
+        timeout: float | None = None,
+    ) -> Coroutine[Any, Any, str]: ...
+    @overload
+    def run(
+        self,
+        task: str,
+        *,
+        stream: Literal[False] = False,
+        include: str | Iterable[str] | None = None,
+        tools: Sequence[Any] | None = None,
+        schema: type[M],
+        timeout: float | None = None,
+    ) -> Coroutine[Any, Any, M]: ...
+    @overload
+    def run(
+        self,
+        task: str,
+        *,
+        stream: Literal[True],
+        include: str | Iterable[str] | None = None,
+        tools: Sequence[Any] | None = None,
+        schema: Any = None,
+        timeout: float | None = None,
+    ) -> AsyncStream: ...
+    def run(  # pyright: ignore[reportIncompatibleMethodOverride]  it takes more
+        self,
+        task: str,
+        *,
+        stream: bool = False,
+        include: str | Iterable[str] | None = None,
+        tools: Sequence[Any] | None = None,
+        schema: Any = None,
+        timeout: float | None = None,
+    ) -> Any:
+        """Work on *task* until an answer calls no tool, and give its text, awaited.
+
+        As `Agent.run` of the sync surface. Async tools are awaited, sync ones run in threads.
+        A cancel ends the request that is under way, and leaves `messages` as they were.
+        """
+        return self._start({**locals()})
+
+
+class Chain(AwaitedRuns, workflows.ChainCore):
+    """Steps one after the other; the text of each is the task of the next."""
+
+    _agent = Agent
+
+
+class Parallel(AwaitedRuns, workflows.ParallelCore):
+    """Workers side by side, as tasks: the first failure cancels the others, their requests too.
+
+    It surfaces in an ExceptionGroup, each of whose members names its worker: `failure.worker`,
+    and a note.
+    """
+
+    _agent = Agent
+
+
+class Router(AwaitedRuns, workflows.RouterCore):
+    """One of several routes, chosen by a model for each task."""
+
+    _agent = Agent
+
+
+class EvaluatorOptimizer(AwaitedRuns, workflows.EvaluatorOptimizerCore):
+    """Answers, judged and made better, round by round."""
+
+    _agent = Agent
