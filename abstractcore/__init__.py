@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # what a type checker reads; at run time __getattr__ finds th
         EngineError,
         IncompleteStreamError,
         MCPConnectionError,
+        MCPToolsChangedError,
         MissingDependencyError,
         ModelLoadError,
         ModelNotFoundError,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:  # what a type checker reads; at run time __getattr__ finds th
     )
     from abstractcore.factory import create_llm
     from abstractcore.llm import LLM
+    from abstractcore.mcp import MCPClient
     from abstractcore.session import BasicSession
     from abstractcore.streams import AsyncStream, Stream
     from abstractcore.tools import Tool, ToolContext, tool
@@ -76,7 +78,9 @@ __all__ = [
     "GenerateResponse",
     "Health",
     "IncompleteStreamError",
+    "MCPClient",
     "MCPConnectionError",
+    "MCPToolsChangedError",
     "Message",
     "MissingDependencyError",
     "ModelLoadError",
@@ -126,6 +130,7 @@ _HOME = {
     **dict.fromkeys(("Tool", "ToolContext", "tool"), "tools"),
     **dict.fromkeys(("AsyncStream", "Stream"), "streams"),
     "LLM": "llm",
+    "MCPClient": "mcp",
     "BasicSession": "session",
     **dict.fromkeys(("Client", "chat", "client"), "conversation"),
     "create_llm": "factory",

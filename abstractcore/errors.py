@@ -6,7 +6,8 @@ AbstractCoreError
 │  ├─ MissingDependencyError(ImportError)
 │  ├─ UnsupportedFeatureError
 │  ├─ ClosedError
-│  └─ AsyncToolError(TypeError)
+│  ├─ AsyncToolError(TypeError)
+│  └─ MCPToolsChangedError             changes: what a server says of its tools, before and now
 ├─ APIError                            the provider answered with a failure (408, 3xx and others: itself)
 │  ├─ BadRequestError                  400, 405, 413, 418, 422
 │  │  └─ ContextLengthError
@@ -40,9 +41,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from abstractcore.types import GenerateResponse
+    from abstractcore.types import GenerateResponse, ToolSpec
 
 TransportPhase = Literal["connect", "tls", "write", "headers", "body", "pool", "total"]
 
@@ -101,6 +102,16 @@ class ClosedError(ConfigurationError):
 
 class AsyncToolError(ConfigurationError, TypeError):
     """An async tool was given to the sync surface; `abstractcore.aio` runs it."""
+
+
+class MCPToolsChangedError(ConfigurationError):
+    """A server of tools describes a tool otherwise than when it was approved.
+
+    *changes* gives, for each such tool, what was approved and what the server says now. Until
+    the client's `approve_changes()` the tool is neither offered nor called.
+    """
+
+    changes: Mapping[str, tuple[ToolSpec, ToolSpec]] = {}
 
 
 # The provider answered with a failure.

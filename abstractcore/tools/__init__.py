@@ -7,16 +7,18 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # what a type checker reads; at run time __getattr__ finds the same names
+    from abstractcore.mcp import MCPClient
     from abstractcore.tools.context import ToolContext
     from abstractcore.tools.decorator import Tool, tool
 
 _HOME = {
+    "MCPClient": "abstractcore.mcp",  # a room above this one, which it may name and does not import
     "Tool": "abstractcore.tools.decorator",
     "ToolContext": "abstractcore.tools.context",
     "tool": "abstractcore.tools.decorator",
 }
 
-__all__ = ["Tool", "ToolContext", "tool"]
+__all__ = ["MCPClient", "Tool", "ToolContext", "tool"]
 
 
 def __getattr__(name: str) -> object:

@@ -17,7 +17,7 @@ from abstractcore import errors
 
 OBJECTS = (
     "create_llm", "BasicSession", "tool", "Tool", "ToolContext",
-    "GenerateResponse", "StreamChunk", "ToolCall", "Usage",
+    "GenerateResponse", "MCPClient", "StreamChunk", "ToolCall", "Usage",
 )  # fmt: skip
 MODULES = ("errors", "tools", "types")
 ERRORS = [
@@ -32,6 +32,7 @@ ORDERS = (
     "import abstractcore\nfrom abstractcore.tools import tool, Tool, ToolContext",
     "from abstractcore.tools import tool\nfrom abstractcore import create_llm",
     "import abstractcore.tools\nfrom abstractcore import tool",
+    "from abstractcore.tools import MCPClient\nfrom abstractcore import MCPClient",
     "from abstractcore import tool\nimport abstractcore.tools",
     "from abstractcore import tools\nfrom abstractcore import tool",
     "from abstractcore.session import BasicSession\nfrom abstractcore import create_llm",
@@ -58,7 +59,7 @@ def test_names_the_modules_are_modules(name: str):
 
 
 def test_names_tools_has_the_decorator_and_its_types():
-    for name in ("tool", "Tool", "ToolContext"):
+    for name in ("tool", "Tool", "ToolContext", "MCPClient"):
         assert getattr(abstractcore.tools, name) is getattr(abstractcore, name)
 
 

@@ -21,7 +21,7 @@ def test_the_samples_of_a_page_run(page: Path, run_python: Run, tmp_path: Path) 
     if reason and _BEGINS_LOCAL.search(whole):
         pytest.skip(reason)
     program = script(page, without=_LOCAL) if reason else whole
-    path = tmp_path / f"{page.stem}.py"
+    path = tmp_path / f"{page.stem}_page.py"  # a script called mcp.py would be in the place of that package
     path.write_text(program, encoding="utf-8")
 
     run_python(path)

@@ -20,6 +20,7 @@ from abstractcore import (
     ConnectionFailedError,
     GenerateResponse,
     IncompleteStreamError,
+    MCPToolsChangedError,
     Message,
     RateLimitError,
     RequestTimeoutError,
@@ -33,6 +34,9 @@ from abstractcore import (
     create_llm,
     tool,
 )
+from abstractcore.mcp import AsyncMCPClient
+from abstractcore.tools import MCPClient
+from abstractcore.types import ToolSpec
 
 
 class City(BaseModel):
@@ -285,6 +289,24 @@ async def closed() -> None:
         assert_type(other, LLM)
     assert_type(llm.close(), None)
     assert_type(await llm.aclose(), None)
+
+
+# ---- MCP -------------------------------------------------------------------------------------
+
+
+async def mcp() -> None:
+    with MCPClient(url="http://localhost/mcp", headers={"X-Key": "x"}) as client:
+        assert_type(client.call_tool("add", {"a": 1}, timeout=5, progress=lambda *_: None), str)
+        assert_type(client.list_tools(), list[ToolSpec])
+        assert_type(client.as_tools(), list[Tool[..., Any]])
+    async with await AsyncMCPClient.connect(command="server", args=["x"], cwd=Path()) as awaited:
+        assert_type(awaited, AsyncMCPClient)
+        assert_type(await awaited.call_tool("add"), str)
+        assert_type(await awaited.as_tools(), list[Tool[..., Any]])
+
+
+def changed(failure: MCPToolsChangedError) -> None:
+    assert_type(failure.changes, Mapping[str, tuple[ToolSpec, ToolSpec]])
 
 
 # ---- errors ----------------------------------------------------------------------------------
