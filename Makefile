@@ -21,10 +21,10 @@ help:
 demo: $(VENV)/.local
 	@$(BIN)/python examples/quickstart.py
 
-test: $(VENV)/.mlx $(VENV)/.aimock
+test: $(VENV)/.mlx $(VENV)/.npm
 	@$(BIN)/pytest $(ARGS)
 
-test-all: lint types $(VENV)/.mlx $(VENV)/.aimock
+test-all: lint types $(VENV)/.mlx $(VENV)/.npm
 	@$(BIN)/pytest -m "" $(ARGS)
 
 lint: $(VENV)/.dev
@@ -83,9 +83,12 @@ $(VENV)/.mlx: $(VENV)/.dev
 	@if $(PIP) install --editable '.[mlx]'; then touch $@; \
 	else echo "mlx-lm cannot be installed here: the tests that need it will be skipped." >&2; fi
 
-# A mock server of many vendors' wires, from npm; the node is that of the development tools.
-$(VENV)/.aimock: $(VENV)/.dev
-	@echo "Installing aimock, for the tests against its server ..."
-	@if $(NPM) install --prefix $(VENV)/npm --no-fund --no-audit --loglevel=error '@copilotkit/aimock@1.43'; \
+# Servers that others wrote for Node.js: a mock of many vendors' wires, and two of MCP tools. The node is
+# that of the development tools.
+NPM_PACKAGES := @copilotkit/aimock@1.43 \
+    @modelcontextprotocol/server-everything@2026 @modelcontextprotocol/server-filesystem@2026
+$(VENV)/.npm: $(VENV)/.dev
+	@echo "Installing aimock and MCP servers, for the tests against them ..."
+	@if $(NPM) install --prefix $(VENV)/npm --no-fund --no-audit --loglevel=error $(NPM_PACKAGES); \
 	then touch $@; \
-	else echo "aimock cannot be installed here: the tests that need it will be skipped." >&2; fi
+	else echo "npm cannot install $(NPM_PACKAGES): the tests that need them will be skipped." >&2; fi
