@@ -13,6 +13,7 @@ from abstractcore.errors import ConfigurationError
 from abstractcore.factory import Options, create_llm
 from abstractcore.generation.ask import Sampling
 from abstractcore.llm import LLM
+from abstractcore.mcp import AsyncMCPClient as MCPClient
 from abstractcore.session import BasicSession
 from abstractcore.streams import AsyncStream
 from abstractcore.tools import Tool, ToolContext, tool
@@ -32,6 +33,7 @@ __all__ = [
     "Client",
     "EvaluatorOptimizer",
     "GenerateResponse",
+    "MCPClient",
     "Parallel",
     "Router",
     "StreamChunk",
