@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 _FENCE = re.compile(r"^```")
@@ -87,7 +87,12 @@ def anchors(page: Path) -> set[str]:
 
 def rows(page: Path, under: str | None = None) -> list[list[str]]:
     """The cells of every table's rows; with *under*, of the table with this first head, without its heads."""
-    tables = re.findall(r"(?:^\|.*\n)+", prose(page) + "\n", flags=re.MULTILINE)
+    return rows_of(prose(page), under)
+
+
+def rows_of(text: str, under: str | None = None) -> list[list[str]]:
+    """The same of a text without blocks."""
+    tables = re.findall(r"(?:^\|.*\n)+", text + "\n", flags=re.MULTILINE)
     read = [
         [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
         for table in tables

@@ -25,8 +25,9 @@ def test_links_resolve(page: Path) -> None:
     assert broken == []
 
 
-def test_every_page_is_in_the_index() -> None:
-    index = ROOT / "docs" / "index.md"
-    listed = {link.partition("#")[0] for link in links(index)}
+@pytest.mark.parametrize(("index", "folder"), [("index.md", "."), ("providers.md", "providers")])
+def test_every_page_is_in_the_index_of_its_folder(index: str, folder: str) -> None:
+    docs = ROOT / "docs"
+    listed = {docs / link.partition("#")[0] for link in links(docs / index)}
 
-    assert {page.name for page in PAGES if page.parent == index.parent} - {"index.md"} <= listed
+    assert {page for page in PAGES if page.parent == docs / folder} - {docs / "index.md"} <= listed
