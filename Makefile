@@ -43,7 +43,7 @@ docs: $(VENV)/.dev
 	@$(BIN)/pytest tests/docs $(ARGS)
 
 bench: $(VENV)/.dev
-	@for benchmark in $(wildcard benchmarks/overhead.py benchmarks/batching.py); do \
+	@for benchmark in $(wildcard benchmarks/overhead.py benchmarks/agents.py benchmarks/batching.py); do \
 	    echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; \
 	done
 

@@ -2,7 +2,8 @@
 
 Run as a program it prints its port, and serves until its standard input ends. The latency
 stands in the path (`/50/v1/chat/completions` answers after 50 ms), whose end says the wire; a body
-with `"stream": true` gets 50 chunks, one each time the latency has passed.
+with `"stream": true` gets 50 chunks, one each time the latency has passed. Where `/agent/` stands in the
+path, the first answers of a conversation call a tool.
 """
 
 from __future__ import annotations
@@ -149,6 +150,22 @@ def _ollama() -> Canned:
 CANNED = {
     b"completions": _chat(), b"responses": _responses(), b"messages": _messages(), b"chat": _ollama(),
 }  # fmt: skip
+ROUNDS = 4
+
+
+def _calling() -> bytes:
+    """One call of a tool, on the chat wire."""
+    function = {"name": "look_up", "arguments": '{"word": "owl"}'}
+    calls = [{"id": "call_1", "type": "function", "function": function}]
+    message = {"role": "assistant", "content": None, "tool_calls": calls}
+    choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
+    usage = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}
+    known = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "test-model"}
+    data = json.dumps({**known, "choices": [choice], "usage": usage}).encode()
+    return _JSON % (len(data), data)
+
+
+CALLING = _calling()
 
 
 class Server(asyncio.Protocol):
@@ -179,6 +196,8 @@ class Server(asyncio.Protocol):
             loop.call_later(delay, self.stream, canned, start, delay, 1)
         elif delay:
             loop.call_later(delay, self.transport.write, canned.whole)
+        elif b"/agent/" in path and body.count(b"tool_call_id") < ROUNDS:
+            self.transport.write(CALLING)
         else:
             self.transport.write(canned.whole)
 
