@@ -171,8 +171,8 @@ class Chunks(AsyncIterator[StreamChunk]):
     def __init__(self, core: StreamCore) -> None:
         self._core = core
 
-    def __anext__(self) -> Coroutine[Any, Any, StreamChunk]:
-        return self._core.next()
+    async def __anext__(self) -> StreamChunk:
+        return await self._core.next()  # which holds this object, as in `await anext(aiter(stream))`
 
     async def aclose(self) -> None:
         """Stop the stream."""

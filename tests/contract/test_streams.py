@@ -98,6 +98,13 @@ async def test_b3_the_async_stream_is_a_coroutine_an_iterator_and_a_context_mana
     await server.llms[0].aclose()
 
 
+async def test_b3_an_iterator_that_nothing_else_holds_gives_its_chunk(server: FakeServer, asked: Any):
+    server.replies(text(WORDS))
+    async with asked.agenerate("count", stream=True) as stream:
+        assert WORDS.startswith((await anext(aiter(stream))).content)
+    await server.llms[0].aclose()
+
+
 def test_b3_the_sync_request_is_sent_at_the_call(server: FakeServer, asked: Any):
     server.replies(text(WORDS))
     stream = asked.generate("count", stream=True)
