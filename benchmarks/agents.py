@@ -78,7 +78,7 @@ async def measure(url: str, rounds: int) -> list[tuple[float, ...]]:
         for side in sides:
             await cost(side, 20)
         return [
-            (*[await cost(side, 40) for side in sides], *[await throughput(side, 2) for side in sides])
+            (*[await cost(side, 40) for side in sides], *[await throughput(side, 4) for side in sides])
             for _ in range(rounds)
         ]
 

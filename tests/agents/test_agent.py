@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 from typing import Any
 
@@ -404,3 +405,31 @@ def test_d5_a_run_is_iterated_with_await_and_without(server: FakeServer):
             assert texts(one) == texts(other) == "Hi."
 
     asyncio.run(main())
+
+
+def test_d1_every_name_of_the_contract_stands_in_aio():
+    same = ("create_llm", "BasicSession", "tool", "Tool", "ToolContext", "GenerateResponse", "StreamChunk")
+    awaited = (
+        "client",
+        "chat",
+        "Client",
+        "Agent",
+        "Chain",
+        "Parallel",
+        "Router",
+        "EvaluatorOptimizer",
+        "MCPClient",
+    )
+    for name in (*same, "ToolCall", "Usage", "pretty_print"):
+        assert getattr(aio, name) is getattr(abstractcore, name)
+    for name in awaited:
+        assert getattr(aio, name) is not getattr(abstractcore, name)
+    assert {*same, *awaited} <= set(aio.__all__)
+
+
+@pytest.mark.parametrize("name", ["Agent", "Chain", "Parallel", "Router", "EvaluatorOptimizer"])
+def test_d1_both_surfaces_take_the_same_arguments(name: str):
+    for method in ("__init__", "run", "as_tool", "from_client"):
+        if hasattr(getattr(abstractcore, name), method):
+            ours, theirs = (inspect.signature(getattr(getattr(m, name), method)) for m in (abstractcore, aio))
+            assert list(ours.parameters) == list(theirs.parameters)
