@@ -10,6 +10,7 @@ from typing import Any, Literal, TypedDict, assert_type
 
 from pydantic import BaseModel
 
+import abstractcore
 from abstractcore import (
     LLM,
     AbstractCoreError,
@@ -31,6 +32,7 @@ from abstractcore import (
     ToolCall,
     ToolContext,
     Usage,
+    aio,
     create_llm,
     tool,
 )
@@ -292,6 +294,29 @@ async def closed() -> None:
 
 
 # ---- MCP -------------------------------------------------------------------------------------
+
+
+def worked() -> None:
+    client = abstractcore.client("openai:m")
+    agent = abstractcore.Agent(client, "Be brief.", tools=[double], name="a")
+    assert_type(agent.run("?"), str)
+    assert_type(agent.run("?", schema=City), City)
+    assert_type(agent.run("?", stream=True, include="generating"), Stream)
+    chain = abstractcore.Chain.from_client(client, ["a", "b"])
+    assert_type(chain, abstractcore.Chain)
+    assert_type(chain.run("?", timeout=3), str)
+    assert_type(abstractcore.Parallel([agent, chain]).run("?", stream=True), Stream)
+    assert_type(abstractcore.pretty_print(agent.run("?", stream=True)), str)
+
+
+async def worked_async() -> None:
+    client = aio.client("openai:m")
+    agent = aio.Agent(client)
+    assert_type(await agent.run("?"), str)
+    assert_type(await agent.run("?", schema=City), City)
+    assert_type(agent.run("?", stream=True), AsyncStream)
+    assert_type(await aio.Parallel.from_client(client, ["a"], "b").run("?"), str)
+    assert_type(await aio.pretty_print(agent.run("?", stream=True)), str)
 
 
 async def mcp() -> None:
