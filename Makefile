@@ -24,7 +24,7 @@ demo: $(VENV)/.local
 test: $(VENV)/.mlx $(VENV)/.npm
 	@$(BIN)/pytest $(ARGS)
 
-test-all: lint types $(VENV)/.mlx $(VENV)/.npm
+test-all: lint types $(VENV)/.mlx $(VENV)/.npm $(VENV)/.transformers
 	@$(BIN)/pytest -m "" $(ARGS)
 
 lint: $(VENV)/.dev
@@ -92,3 +92,11 @@ $(VENV)/.npm: $(VENV)/.dev
 	@if $(NPM) install --prefix $(VENV)/npm --no-fund --no-audit --loglevel=error $(NPM_PACKAGES); \
 	then touch $@; \
 	else echo "npm cannot install $(NPM_PACKAGES): the tests that need them will be skipped." >&2; fi
+
+# A third real server, for `make test-all`: it stands on PyTorch, which is large.
+$(VENV)/.transformers: $(VENV)/.dev
+	@echo "Installing transformers and PyTorch (large), for the tests against its server ..."
+	@echo 'torch==2.13.0' > $(VENV)/torch.txt
+	@if $(PIP) install --constraint $(VENV)/torch.txt --editable '.[huggingface]' 'transformers[serving]'; \
+	then touch $@; \
+	else echo "PyTorch cannot be installed here: the tests that need it will be skipped." >&2; fi
