@@ -191,7 +191,7 @@ async def compared(
     return mine, theirs
 
 
-async def concurrent(url: str, rounds: int, width: int, calls: int) -> list[Row]:
+async def concurrent(url: str, rounds: int, width: int, calls: int, wire: Wire) -> list[Row]:
     unlimited = httpx.Limits(max_connections=None, max_keepalive_connections=None)
 
     async def throughput(call: Callable[[], Awaitable[Any]], number: int) -> float:
@@ -205,14 +205,14 @@ async def concurrent(url: str, rounds: int, width: int, calls: int) -> list[Row]
         return number / wall
 
     speeds: list[tuple[float, float, float]] = []
-    async with ours(url, 50) as llm, raw(unlimited) as free, raw() as default:
+    async with ours(url, 50, wire) as llm, raw(unlimited) as free, raw() as default:
         for _ in range(rounds):
             mine = await throughput(lambda: our_call(llm), calls)
-            slow = await throughput(lambda: raw_call(free, url, 50), width * 2)
-            stock = await throughput(lambda: raw_call(default, url, 50), width * 2)
+            slow = await throughput(lambda: raw_call(free, url, 50, wire), width * 2)
+            stock = await throughput(lambda: raw_call(default, url, 50, wire), width * 2)
             speeds.append((mine, slow, stock))
     mine, slow, stock = (statistics.median(side) for side in zip(*speeds, strict=True))
-    name = f"{width} concurrent, 50 ms, calls a second"
+    name = f"{wire.name}, {width} concurrent, 50 ms, calls a second"
     return [
         (
             name,
@@ -229,7 +229,7 @@ async def concurrent(url: str, rounds: int, width: int, calls: int) -> list[Row]
     ]
 
 
-async def thousand(url: str) -> Row:
+async def thousand(url: str, wire: Wire) -> Row:
     lag = 0.0
 
     async def ticker() -> None:
@@ -239,7 +239,7 @@ async def thousand(url: str) -> Row:
             await asyncio.sleep(0.005)
             lag = max(lag, time.perf_counter() - before - 0.005)
 
-    async with ours(url, 50) as llm:
+    async with ours(url, 50, wire) as llm:
         ticking = asyncio.create_task(ticker())
 
         async def work() -> None:
@@ -250,7 +250,7 @@ async def thousand(url: str) -> Row:
         ticking.cancel()
     speed, cost = 3000 / wall, cpu / 3000 * 1e6
     value = f"no error, {speed:.0f} calls/s, {cost:.0f} µs CPU a call, loop lag {lag * 1000:.0f} ms"
-    return "1,000 concurrent, 50 ms", value, "no error", True
+    return f"{wire.name}, 1,000 concurrent, 50 ms", value, "no error", True
 
 
 async def streams(url: str, rounds: int, width: int, wire: Wire) -> Row:
@@ -270,7 +270,7 @@ async def streams(url: str, rounds: int, width: int, wire: Wire) -> Row:
     return name, value, "<= 1 x raw httpx", mine <= theirs
 
 
-async def leaks(url: str, calls: int) -> list[Row]:
+async def leaks(url: str, calls: int, wire: Wire) -> list[Row]:
     def resident() -> int:
         with open("/proc/self/statm") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -280,7 +280,7 @@ async def leaks(url: str, calls: int) -> list[Row]:
         return sum(link.startswith("socket:") for link in _existing(links))
 
     before_sockets = sockets()
-    async with ours(url, 0) as llm:
+    async with ours(url, 0, wire) as llm:
         for _ in range(calls // 10):
             await our_call(llm)
         gc.collect()
@@ -292,8 +292,8 @@ async def leaks(url: str, calls: int) -> list[Row]:
     await asyncio.sleep(0)
     left = sockets() - before_sockets
     return [
-        (f"{calls:,} calls, memory", f"{grown:+.1f} bytes a call", "<= 20 bytes", grown <= 20),
-        (f"{calls:,} calls, sockets left", str(left), "0", left == 0),
+        (f"{wire.name}, {calls:,} calls, memory", f"{grown:+.1f} bytes a call", "<= 20 bytes", grown <= 20),
+        (f"{wire.name}, {calls:,} calls, sockets left", str(left), "0", left == 0),
     ]
 
 
@@ -313,11 +313,11 @@ async def measure(quick: bool) -> list[Row]:
     with server() as url:
         for wire in WIRES:
             rows.append(await sequential(url, rounds, 200 if quick else 1000, wire))
-        rows += await concurrent(url, 1 if quick else 3, 300, 1500 if quick else 6000)
-        rows.append(await thousand(url))
+            rows += await concurrent(url, 1 if quick else 3, 300, 1500 if quick else 6000, wire)
+            rows.append(await thousand(url, wire))
         for wire in WIRES:
             rows.append(await streams(url, rounds, 50 if quick else 100, wire))
-        rows += await leaks(url, 2000 if quick else 20_000)
+            rows += await leaks(url, 2000 if quick else 20_000, wire)
     return rows
 
 
