@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import time
 from typing import Any
 
 import pytest
@@ -433,3 +434,26 @@ def test_d1_both_surfaces_take_the_same_arguments(name: str):
         if hasattr(getattr(abstractcore, name), method):
             ours, theirs = (inspect.signature(getattr(getattr(m, name), method)) for m in (abstractcore, aio))
             assert list(ours.parameters) == list(theirs.parameters)
+
+
+def test_e2_the_loop_goes_on_while_blocking_tools_run(server: FakeServer):
+    @tool
+    def block() -> str:
+        """Block."""
+        time.sleep(0.3)
+        return "done"
+
+    server.route = lambda r: text("ok") if sent(r).kinds[-1] == "result" else call("block")
+
+    async def main() -> int:
+        client = aio.client(server.llm(), tools=[block])
+        working = asyncio.gather(*(aio.Agent(client).run("?") for _ in range(5)))
+        turns = 0
+        while not working.done():
+            await asyncio.sleep(0.005)
+            turns += 1
+        assert await working == ["ok"] * 5
+        await client.aclose()
+        return turns
+
+    assert asyncio.run(main()) > 15  # of about 60; none while a tool stopped the loop
