@@ -28,6 +28,9 @@ class Options(Sampling, total=False):
     Vertex among them) that logs in and sends in place of all that leads there; it stays the
     caller's to close, answers on its own surface alone, and such an LLM does not pickle.
 
+    *prompted_tools*: describe tools in the prompt and read their calls out of the text; without
+    it that is done once a server says that its model has no tools, and with False never.
+
     For a model in this process: *deterministic* (the same greedy text alone and in a batch,
     slower), *device*, *cache_gb* (the most memory that the KV cache takes), *max_batch* (calls
     that are answered at a time), *threads* (of the CPU; all of them unless set).
@@ -39,6 +42,7 @@ class Options(Sampling, total=False):
     api_key: str | None
     headers: Mapping[str, str] | None
     api: str | None
+    prompted_tools: bool | None
     client: Any
     max_connections: int | None
     connect_timeout: float
@@ -52,7 +56,7 @@ class Options(Sampling, total=False):
 
 
 _LIMITS = ("max_connections", "connect_timeout", "read_timeout", "max_body_bytes")
-_REMOTE = ("base_url", "api_key", "headers", "api", "client", *_LIMITS)
+_REMOTE = ("base_url", "api_key", "headers", "api", "client", "prompted_tools", *_LIMITS)
 
 
 def create_llm(
@@ -124,6 +128,7 @@ def _remote(
     api_key: Secret | None = None,
     headers: Mapping[str, str] | None = None,
     api: str | None = None,
+    prompted_tools: bool | None = None,
     client: Any = None,
     max_connections: int | None = None,
     connect_timeout: float = 5.0,
@@ -131,6 +136,7 @@ def _remote(
     max_body_bytes: int = 64 * 1024 * 1024,
 ) -> Provider:
     from abstractcore.providers.http import HttpProvider, limits
+    from abstractcore.providers.prompted import PromptedTools
     from abstractcore.providers.sdk import check_alone, client_transport, resolve_client
     from abstractcore.providers.settings import choose_codec, resolve
 
@@ -144,7 +150,7 @@ def _remote(
         check_alone(name, {"base_url": base_url, "api_key": api_key, "max_connections": max_connections})
     where = resolve(name, row, base_url, api_key) if client is None else resolve_client(name, row, client)
     codec = choose_codec(name, row, api, is_own=where.is_own)
-    return HttpProvider(
+    provider = HttpProvider(
         name,
         model,
         endpoint=row,
@@ -155,6 +161,7 @@ def _remote(
         strict=strict,
         transport=None if client is None else client_transport(name, codec, client, bounds),
     )
+    return provider if prompted_tools is False else PromptedTools(provider, always=bool(prompted_tools))
 
 
 def _without_secrets(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -209,6 +209,8 @@ class TextMarks:
             value = parse(inside)
         except (ValueError, RecursionError):
             value = None
+        if is_object(value) and is_array(value.get("tool_calls")):  # as some templates ask for them
+            value = value["tool_calls"]
         values = value if is_array(value) else [value]
         calls = [self._call_of(value, needs_arguments=True) for value in values]
         found = [call for call in calls if call is not None]

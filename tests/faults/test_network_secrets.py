@@ -79,7 +79,7 @@ def test_no_repr_and_no_pickle_of_an_llm_holds_its_key(
     server.replies(text("fine"))
     llm: Any = server.llm(api_key=KEY, headers={"X-Api-Key": KEY, "X-Team": "blue"})
     for _ in range(2):
-        provider = llm._provider
+        provider = llm._provider._inner
         shown = f"{llm!r} {llm} {provider!r} {vars(llm)!r} {vars(provider)!r} {vars(provider._connections)!r}"
         assert KEY not in shown
         assert KEY.encode() not in pickle.dumps(llm)

@@ -34,7 +34,8 @@ def test_no_repr_shows_a_key(surface: Surface, server: FakeServer) -> None:
     llm = planted(server)
     session = BasicSession(llm)
     for _ in range(2):
-        for told in (llm, session, llm._provider, session._turns, llm._provider._connections):
+        provider = llm._provider._inner
+        for told in (llm, session, llm._provider, provider, session._turns, provider._connections):
             assert_clean(f"{told!r} {told!s} {told}")
             assert_clean([repr(value) for value in vars(told).values()])
         response = surface.generate(session, "hi")
