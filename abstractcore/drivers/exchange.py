@@ -73,9 +73,9 @@ class Connection:
         """Send *request* and read the head of the answer; any failure closes the connection."""
         self.clock.start(deadline)
         try:
-            if (stop := CURRENT.get()) is not None:
-                stop.watch(self.sockets.abort)
-                self.stop = stop
+            self.stop = CURRENT.get()
+            if self.stop is not None:
+                self.stop.watch(self.sockets.abort)
             response = await self.colour.handle(self.core, _core_request(request, target_of(request.url)))
             self.served += 1
             self.clock.stage = "body"

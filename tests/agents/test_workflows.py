@@ -12,6 +12,7 @@ import abstractcore
 from abstractcore import (
     BadRequestError,
     ConfigurationError,
+    ConnectionFailedError,
     RequestTimeoutError,
     StructuredOutputError,
     Usage,
@@ -20,7 +21,7 @@ from abstractcore import (
 )
 from tests.agents.conftest import House, texts
 from tests.fakes.any_wire import call, error, held_after, text
-from tests.fakes.faults import hangs
+from tests.fakes.faults import hangs, resets
 from tests.fakes.replies import Pause
 from tests.fakes.requests import Recorded
 from tests.fakes.server import FakeServer
@@ -381,3 +382,14 @@ def test_f6_a_worker_of_the_other_surface_is_refused_when_the_workflow_is_made(
         with pytest.raises(ConfigurationError):
             make()
     assert server.requests == []
+
+
+def test_f4_a_connection_of_a_parallel_that_has_ended_tells_its_next_failure_as_it_is(
+    house: House, server: FakeServer
+):
+    server.replies(text("Hi."))
+    client = house.client(server.llm(max_retries=0))
+    house.run(house.Parallel.from_client(client, ["a"]))
+    server.replies(resets())
+    with pytest.raises(ConnectionFailedError):
+        house.run(house.Agent(client))
