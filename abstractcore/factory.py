@@ -8,7 +8,7 @@ from typing import Any, Unpack
 
 from abstractcore.drivers.base import Headers, Secret, conceal
 from abstractcore.engines.catalog import ENGINE_OPTIONS, ENGINES, engine_provider
-from abstractcore.errors import ConfigurationError, UnknownProviderError
+from abstractcore.errors import ConfigurationError, UnknownProviderError, UnsupportedFeatureError
 from abstractcore.generation.ask import SAMPLING, Sampling, check_known, sampling_fields
 from abstractcore.generation.messages import check_retries, check_timeout
 from abstractcore.generation.retry import Retry
@@ -55,6 +55,7 @@ class Options(Sampling, total=False):
     threads: int | None
 
 
+_TO_COME = ("huggingface", "llamacpp", "mlx")
 _LIMITS = ("max_connections", "connect_timeout", "read_timeout", "max_body_bytes")
 _REMOTE = ("base_url", "api_key", "headers", "api", "client", "prompted_tools", *_LIMITS)
 
@@ -112,6 +113,10 @@ def _split(provider: str, model: str | None) -> tuple[str, str | None]:
         raise ConfigurationError(f"two models were named: {rest!r} and {model!r}")
     name = name.strip().lower()
     known = (*PROVIDERS, *ENGINES)
+    if name in _TO_COME:
+        raise UnsupportedFeatureError(
+            f"{name}: this engine is not built yet; `openvino` runs GGUF models in this process"
+        )
     if name not in known:
         close = get_close_matches(name, known, 3, 0.5)
         hint = f" Did you mean {' or '.join(close)}?" if close else f" There are: {', '.join(sorted(known))}."

@@ -80,9 +80,9 @@ def test_a_dripping_answer_ends_at_the_deadline(
     llm = make_llm(vendor)
     begun = time.monotonic()
 
-    failure = failure_of(surface, whole_or_stream, llm, timeout=1.0)
+    failure = failure_of(surface, whole_or_stream, llm, timeout=2.0)
 
-    assert 0.95 <= time.monotonic() - begun <= 2.5
+    assert 1.95 <= time.monotonic() - begun <= 4
     assert (type(failure), failure.phase) == (RequestTimeoutError, "total")
 
 
