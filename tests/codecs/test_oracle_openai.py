@@ -34,10 +34,11 @@ RESPONSES = OpenAIResponses()
 # What other servers and gateways send, and OpenAI does not: its package gives up on it, joins what
 # belongs apart, or reads another thing than was meant.
 _BEYOND_THE_CHAT_ORACLE = {
-    "characters_cut_in_half", "legacy_function_call", "lone_surrogate", "mistral_parts", "null_deltas",
-    "text_no_space",
-    "tools_all_numbered_0", "tools_interleaved", "tools_named_in_every_delta", "tools_with_bad_arguments",
-    "tools_with_one_id_twice", "tools_without_ids", "tools_without_index", "two_choices",
+    "characters_cut_in_half", "legacy_function_call", "lone_surrogate", "mistral_parts", "mlx_tool_call",
+    "null_deltas", "text_no_space", "tools_all_numbered_0", "tools_interleaved",
+    "tools_named_in_every_delta", "tools_whole_in_one_event", "tools_with_bad_arguments",
+    "tools_with_empty_deltas", "tools_with_null_content", "tools_with_one_id_twice", "tools_without_ids",
+    "tools_without_index", "two_choices",
 }  # fmt: skip
 _BEYOND_THE_RESPONSES_ORACLE = {
     "data_after_the_end", "ids_that_change", "last_line_without_newline", "lone_surrogate", "no_output_index",
