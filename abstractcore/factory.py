@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, Unpack
 
-from abstractcore.drivers.base import Headers, Secret, conceal
+from abstractcore.drivers.keys import Headers, Secret, conceal
 from abstractcore.engines.catalog import ENGINE_OPTIONS, ENGINES, engine_provider
 from abstractcore.errors import ConfigurationError, UnknownProviderError, UnsupportedFeatureError
 from abstractcore.generation.ask import SAMPLING, Sampling, check_known, sampling_fields

@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from abstractcore.drivers.base import Secret
+from abstractcore.drivers.keys import Secret
 from abstractcore.errors import ConfigurationError
 
 

@@ -15,9 +15,10 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from abstractcore.drivers.base import Deadline, Headers, HttpReply, HttpRequest, Secret
+from abstractcore.drivers.base import Deadline, HttpReply, HttpRequest
 from abstractcore.drivers.clock import Clock
 from abstractcore.drivers.failures import timed_out
+from abstractcore.drivers.keys import Headers, Secret
 from abstractcore.drivers.vendor_failures import refused, translated
 from abstractcore.drivers.vendor_replies import BlockingReply, LoopReply, ReadReply, VendorReply
 from abstractcore.errors import ClosedError, ConfigurationError

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypedDict
 
-from abstractcore.drivers.base import Headers, Secret, without_credentials
+from abstractcore.drivers.keys import Headers, Secret, without_credentials
 from abstractcore.errors import ConfigurationError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _conceal(options: Any) -> None:
     if isinstance(options.get("url"), str):
         options["url"] = Secret(options["url"])
     if isinstance(options.get("args"), Sequence) and not isinstance(options["args"], (str, bytes)):
-        options["args"] = [Secret(os.fspath(each)) for each in options["args"]]
+        options["args"] = [Secret(each) if isinstance(each, str) else each for each in options["args"]]
     for name in ("headers", "env", "config"):
         if isinstance(options.get(name), Mapping):
             options[name] = Headers(options[name])
@@ -117,7 +117,8 @@ def _one(given: Mapping[str, Any], who: str) -> Source:
     if kinds == ["url"]:
         return AtURL(given["url"], _texts(given, "headers", who))
     args = given.get("args", [])
-    if not isinstance(given["command"], str) or not isinstance(args, list):
+    is_texts = isinstance(args, list) and all(isinstance(each, Secret) for each in args)
+    if not isinstance(given["command"], str) or not is_texts:
         raise ConfigurationError(f"{who}: command is a str, and args a list of str")
     return Command(given["command"], args, _texts(given, "env", who), given.get("cwd"))
 

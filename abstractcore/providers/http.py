@@ -14,9 +14,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from abstractcore.codecs.http_errors import read_error, request_id, scrub_error
-from abstractcore.drivers.base import Deadline, Driver, Headers, HttpReply, HttpRequest
+from abstractcore.drivers.base import Deadline, Driver, HttpReply, HttpRequest
 from abstractcore.drivers.colours import Limits
 from abstractcore.drivers.connections import Connections
+from abstractcore.drivers.keys import Headers
 from abstractcore.drivers.proxies import proxy_for
 from abstractcore.errors import (
     AbstractCoreError,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
-from abstractcore.drivers.base import Secret, without_credentials
+from abstractcore.drivers.keys import Secret, without_credentials
 from abstractcore.errors import AuthenticationError, ConfigurationError
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from abstractcore import BasicSession, create_llm
-from abstractcore.drivers.base import Secret
+from abstractcore.drivers.keys import Secret
 from tests.fakes import faults, openai_chat
 from tests.fakes.replies import Head, Reply, scripted, sse, whole
 from tests.fakes.server import FakeServer
