@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -16,11 +16,12 @@ from abstractcore.errors import (
     RequestTimeoutError,
     ResponseError,
 )
-from tests.fakes import faults
-from tests.fakes.openai_chat import delta, error, text
-from tests.fakes.replies import Reply, sse
+from tests.fakes import any_wire, faults
+from tests.fakes.any_wire import error, text
+from tests.fakes.replies import Chunk, Pause, Repeat, Reply, Step
 from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import Surface, WholeOrStream
+from tests.fakes.wires import Wire
 
 from .asking import KEY, PROMPT, assert_keeps_secrets, assert_told, failure_of
 
@@ -48,12 +49,12 @@ def assert_left(server: FakeServer) -> None:
 
 
 def test_a_server_that_never_answers_is_a_timeout_of_the_headers(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, waits: list[float]
+    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, wire: Wire, waits: list[float]
 ) -> None:
     """1.1 hang before headers: only the call's own time counts, and then none is left for a retry."""
     server.replies(faults.hangs())
 
-    failure = failure_of(surface, whole_or_stream, server.llm(timeout=0.15, api_key=KEY))
+    failure = failure_of(surface, whole_or_stream, wire.llm(server, timeout=0.15, api_key=KEY))
 
     assert_told(failure, RequestTimeoutError, phase="headers", attempts=1, retryable=True)
     assert_left(server)
@@ -61,24 +62,29 @@ def test_a_server_that_never_answers_is_a_timeout_of_the_headers(
 
 
 def test_silence_before_the_headers_may_be_longer_than_silence_after_them(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer
+    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, wire: Wire
 ) -> None:
     """1.1 hang before headers: a reasoning model is silent for minutes (the read timeout is not meant)."""
-    server.replies(text(ANSWER).after(faults.Pause(0.15)))
+    server.replies(text(ANSWER).after(Pause(0.15)))
 
-    response = whole_or_stream.ask(surface, server.llm(read_timeout=0.03), "Hi")
+    response = whole_or_stream.ask(surface, wire.llm(server, read_timeout=0.03), "Hi")
 
     assert response.content == ANSWER
 
 
 @pytest.mark.parametrize("share", [0.0, 0.02], ids=["after headers", "mid-body"])
 def test_silence_before_the_first_chunk_is_retried(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, waits: list[float], share: float
+    surface: Surface,
+    whole_or_stream: WholeOrStream,
+    server: FakeServer,
+    wire: Wire,
+    waits: list[float],
+    share: float,
 ) -> None:
     """1.1 hang after headers, mid-body: nothing was given out yet."""
     server.replies(text(ANSWER).cut(share, ending="hang"))
 
-    failure = failure_of(surface, whole_or_stream, server.llm(read_timeout=0.05, api_key=KEY))
+    failure = failure_of(surface, whole_or_stream, wire.llm(server, read_timeout=0.05, api_key=KEY))
 
     assert_told(failure, RequestTimeoutError, phase="body", attempts=3, retryable=True)
     assert_left(server)
@@ -86,24 +92,24 @@ def test_silence_before_the_first_chunk_is_retried(
 
 
 def test_a_hang_that_passes_costs_the_caller_nothing_but_time(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, waits: list[float]
+    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, wire: Wire, waits: list[float]
 ) -> None:
     """1.1 hang after headers: the retry's answer is the answer."""
     server.replies(text("not this").cut(0.0, ending="hang"), text(ANSWER))
 
-    response = whole_or_stream.ask(surface, server.llm(read_timeout=0.05), "Hi")
+    response = whole_or_stream.ask(surface, wire.llm(server, read_timeout=0.05), "Hi")
 
     assert response.content == ANSWER
     assert (len(server.requests), len(waits)) == (2, 1)
 
 
 def test_silence_amid_a_stream_is_an_incomplete_stream(
-    surface: Surface, server: FakeServer, waits: list[float]
+    surface: Surface, server: FakeServer, wire: Wire, waits: list[float]
 ) -> None:
     """1.1 hang mid-stream: the text that came was given out first, so nothing is retried."""
-    server.replies(sse([delta({"content": "Once "}), delta({"content": "upon"})], done=False, ending="hang"))
+    server.replies(any_wire.unfinished("Once upon", ending="hang"))
 
-    failure, given = broken_stream(surface, server.llm(read_timeout=0.05, api_key=KEY))
+    failure, given = broken_stream(surface, wire.llm(server, read_timeout=0.05, api_key=KEY))
 
     assert_told(failure, IncompleteStreamError, phase="body", attempts=1, retryable=False)
     assert "timeout" in str(failure)
@@ -125,12 +131,12 @@ def broken_stream(surface: Surface, llm: Any, **options: Any) -> tuple[Any, str]
 
 
 def test_the_attempts_before_a_broken_stream_are_counted(
-    surface: Surface, server: FakeServer, waits: list[float]
+    surface: Surface, server: FakeServer, wire: Wire, waits: list[float]
 ) -> None:
     """1.1 disconnect mid-stream, after a first attempt that failed: two requests were sent."""
     server.replies(error(503), text(ANSWER).cut(0.6))
 
-    failure, _ = broken_stream(surface, server.llm())
+    failure, _ = broken_stream(surface, wire.llm(server))
 
     assert_told(failure, IncompleteStreamError, attempts=2)
     assert (len(server.requests), len(waits)) == (2, 1)
@@ -140,26 +146,26 @@ def test_the_attempts_before_a_broken_stream_are_counted(
 
 
 def test_each_byte_of_a_slow_answer_resets_the_read_clock(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer
+    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, wire: Wire
 ) -> None:
     """1.1 slow-loris finite: no failure, though the whole takes much longer than the read timeout."""
-    size = 5 if whole_or_stream.streams else 2
+    size = 3 if whole_or_stream.streams else 1
     server.replies(text("Slow.").in_pieces(size, pause=0.002, head=True))
     started = time.monotonic()
 
-    response = whole_or_stream.ask(surface, server.llm(read_timeout=0.25), "Hi")
+    response = whole_or_stream.ask(surface, wire.llm(server, read_timeout=0.25), "Hi")
 
     assert response.content == "Slow."
     assert time.monotonic() - started > 0.3
 
 
 def test_a_slow_answer_ends_with_the_calls_time(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, waits: list[float]
+    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, wire: Wire, waits: list[float]
 ) -> None:
     """1.1 slow-loris finite: RequestTimeoutError(total)."""
     server.replies(faults.drips(text(ANSWER), pause=0.01))
 
-    failure = failure_of(surface, whole_or_stream, server.llm(timeout=0.4, api_key=KEY))
+    failure = failure_of(surface, whole_or_stream, wire.llm(server, timeout=0.4, api_key=KEY))
 
     assert_never_ended(failure, server, waits)
 
@@ -174,12 +180,17 @@ ENDLESS: dict[str, Callable[[], Reply]] = {
 
 @pytest.mark.parametrize("fault", ENDLESS)
 def test_what_never_ends_is_ended_by_the_calls_time(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, waits: list[float], fault: str
+    surface: Surface,
+    whole_or_stream: WholeOrStream,
+    server: FakeServer,
+    wire: Wire,
+    waits: list[float],
+    fault: str,
 ) -> None:
     """1.1 slow-loris infinite body/headers, comments only."""
     server.replies(ENDLESS[fault]())
 
-    failure = failure_of(surface, whole_or_stream, server.llm(timeout=0.4, api_key=KEY))
+    failure = failure_of(surface, whole_or_stream, wire.llm(server, timeout=0.4, api_key=KEY))
 
     assert_never_ended(failure, server, waits)
 
@@ -190,11 +201,19 @@ def assert_never_ended(failure: Any, server: FakeServer, waits: list[float]) -> 
     assert (server.disconnects, len(server.requests), waits) == (1, 1, [])
 
 
-def test_an_endless_stream_of_text_ends_with_the_calls_time(surface: Surface, server: FakeServer) -> None:
-    """1.1 slow-loris infinite, mid-stream: the text that came stands in `partial`."""
-    server.replies(faults.endless_stream(b'data: {"choices":[{"index":0,"delta":{"content":"la "}}]}\n\n'))
+def without_end(steps: Sequence[Step]) -> Sequence[Step]:
+    """Say the last words over and over."""
+    said = [index for index, step in enumerate(steps) if isinstance(step, Chunk) and b'"la "' in step.data]
+    return [*steps[: said[0]], Repeat((steps[said[0]], Pause(0.01)))]
 
-    failure, given = broken_stream(surface, server.llm(timeout=0.2))
+
+def test_an_endless_stream_of_text_ends_with_the_calls_time(
+    surface: Surface, server: FakeServer, wire: Wire
+) -> None:
+    """1.1 slow-loris infinite, mid-stream: the text that came stands in `partial`."""
+    server.replies(any_wire.unfinished("la ").changed(without_end))
+
+    failure, given = broken_stream(surface, wire.llm(server, timeout=0.2))
 
     assert_told(failure, RequestTimeoutError, phase="total", attempts=1, retryable=False)
     assert given == failure.partial.content
@@ -204,12 +223,17 @@ def test_an_endless_stream_of_text_ends_with_the_calls_time(surface: Surface, se
 
 @pytest.mark.parametrize("fault", [faults.endless_headers, faults.endless_interim])
 def test_headers_are_bounded_in_bytes_too(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, waits: list[float], fault: Any
+    surface: Surface,
+    whole_or_stream: WholeOrStream,
+    server: FakeServer,
+    wire: Wire,
+    waits: list[float],
+    fault: Any,
 ) -> None:
     """1.1 slow-loris infinite headers, as fast as they can be sent: at most 256 KB are read."""
     server.replies(fault(pause=0))
 
-    failure = failure_of(surface, whole_or_stream, server.llm(timeout=20))
+    failure = failure_of(surface, whole_or_stream, wire.llm(server, timeout=20))
 
     assert_told(failure, ResponseError, attempts=1, retryable=False)
     assert_left(server)
@@ -226,6 +250,7 @@ def test_an_answer_before_the_request_was_sent_whole_is_the_answer(
     surface: Surface,
     whole_or_stream: WholeOrStream,
     make_server: Callable[..., FakeServer],
+    wire: Wire,
     waits: list[float],
     then: Any,
     tls: bool,
@@ -235,7 +260,7 @@ def test_an_answer_before_the_request_was_sent_whole_is_the_answer(
     server.replies(faults.before_body(error(413, "far too large"), then=then))
     started = time.monotonic()
 
-    failure = failure_of(surface, whole_or_stream, server.llm(api_key=KEY), system_prompt=TEN_MB)
+    failure = failure_of(surface, whole_or_stream, wire.llm(server, api_key=KEY), system_prompt=TEN_MB)
 
     assert_told(failure, BadRequestError, status_code=413, attempts=1, retryable=False)
     assert "far too large" in str(failure)
@@ -244,12 +269,12 @@ def test_an_answer_before_the_request_was_sent_whole_is_the_answer(
 
 
 def test_a_request_that_is_reset_gives_the_answer_if_it_can_be_read(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, waits: list[float]
+    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, wire: Wire, waits: list[float]
 ) -> None:
     """1.1 server answers before the body is read, and closes: the 413 or ConnectionFailedError(write)."""
     server.replies(faults.before_body(error(413), then="close"))
 
-    failure = failure_of(surface, whole_or_stream, server.llm(max_retries=0), system_prompt=TEN_MB)
+    failure = failure_of(surface, whole_or_stream, wire.llm(server, max_retries=0), system_prompt=TEN_MB)
 
     if isinstance(failure, BadRequestError):
         assert failure.status_code == 413
@@ -260,12 +285,17 @@ def test_a_request_that_is_reset_gives_the_answer_if_it_can_be_read(
 
 @pytest.mark.parametrize("fault", [faults.closes, faults.resets])
 def test_a_large_request_that_nobody_reads_fails_in_its_writing(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, waits: list[float], fault: Any
+    surface: Surface,
+    whole_or_stream: WholeOrStream,
+    server: FakeServer,
+    wire: Wire,
+    waits: list[float],
+    fault: Any,
 ) -> None:
     """1.1 write: the server leaves amid the request."""
     server.replies(fault(begins="head"))
 
-    failure = failure_of(surface, whole_or_stream, server.llm(max_retries=1), system_prompt=TEN_MB)
+    failure = failure_of(surface, whole_or_stream, wire.llm(server, max_retries=1), system_prompt=TEN_MB)
 
     assert_told(failure, ConnectionFailedError, phase="write", attempts=2, retryable=True)
     assert (len(server.requests), len(waits)) == (2, 1)
@@ -276,6 +306,7 @@ def test_a_request_that_is_never_read_is_a_timeout_of_the_writing(
     surface: Surface,
     whole_or_stream: WholeOrStream,
     make_server: Callable[..., FakeServer],
+    wire: Wire,
     waits: list[float],
 ) -> None:
     """1.1 write timeout: never a hang with 10 MB."""
@@ -283,7 +314,7 @@ def test_a_request_that_is_never_read_is_a_timeout_of_the_writing(
     server.replies(faults.never_reads_body(0.4))
     started = time.monotonic()
 
-    failure = failure_of(surface, whole_or_stream, server.llm(timeout=0.2), system_prompt=TEN_MB)
+    failure = failure_of(surface, whole_or_stream, wire.llm(server, timeout=0.2), system_prompt=TEN_MB)
 
     assert_told(failure, RequestTimeoutError, phase="write", attempts=1)
     assert time.monotonic() - started < 2
@@ -292,13 +323,13 @@ def test_a_request_that_is_never_read_is_a_timeout_of_the_writing(
 
 
 def test_a_large_request_arrives_whole(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer
+    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, wire: Wire
 ) -> None:
     """1.1, the other way round: ten megabytes are no trouble to a server that reads them."""
     server.replies(text(ANSWER))
 
-    assert whole_or_stream.ask(surface, server.llm(), "Hi", system_prompt=TEN_MB).content == ANSWER
-    assert server.requests[0].messages[0].content == TEN_MB
+    assert whole_or_stream.ask(surface, wire.llm(server), "Hi", system_prompt=TEN_MB).content == ANSWER
+    assert wire.sent(server.requests[0]).system == TEN_MB
 
 
 # Breaking off.
@@ -306,12 +337,17 @@ def test_a_large_request_arrives_whole(
 
 @pytest.mark.parametrize("fault", [faults.closes, faults.resets])
 def test_a_connection_that_ends_before_the_headers_is_retried(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, waits: list[float], fault: Any
+    surface: Surface,
+    whole_or_stream: WholeOrStream,
+    server: FakeServer,
+    wire: Wire,
+    waits: list[float],
+    fault: Any,
 ) -> None:
     """1.1 reset / FIN before headers."""
     server.replies(fault())
 
-    failure = failure_of(surface, whole_or_stream, server.llm(api_key=KEY))
+    failure = failure_of(surface, whole_or_stream, wire.llm(server, api_key=KEY))
 
     assert_told(failure, ConnectionFailedError, phase="headers", attempts=3, retryable=True)
     assert_left(server)
@@ -320,12 +356,17 @@ def test_a_connection_that_ends_before_the_headers_is_retried(
 
 @pytest.mark.parametrize("ending", ["close", "reset"])
 def test_an_answer_that_breaks_off_before_its_first_chunk_is_retried(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, waits: list[float], ending: Any
+    surface: Surface,
+    whole_or_stream: WholeOrStream,
+    server: FakeServer,
+    wire: Wire,
+    waits: list[float],
+    ending: Any,
 ) -> None:
     """1.1 disconnect mid-body; of a stream, before a chunk was given out."""
     server.replies(text(ANSWER).cut(0.02, ending=ending))
 
-    failure = failure_of(surface, whole_or_stream, server.llm(api_key=KEY))
+    failure = failure_of(surface, whole_or_stream, wire.llm(server, api_key=KEY))
 
     assert_told(failure, ConnectionFailedError, phase="body", attempts=3, retryable=True)
     assert_left(server)
@@ -334,12 +375,12 @@ def test_an_answer_that_breaks_off_before_its_first_chunk_is_retried(
 
 @pytest.mark.parametrize("ending", ["close", "reset"])
 def test_a_stream_that_breaks_off_is_incomplete_and_not_retried(
-    surface: Surface, server: FakeServer, waits: list[float], ending: Any
+    surface: Surface, server: FakeServer, wire: Wire, waits: list[float], ending: Any
 ) -> None:
     """1.1 disconnect mid-stream."""
     server.replies(text(ANSWER).cut(0.6, ending=ending))
 
-    failure, given = broken_stream(surface, server.llm(api_key=KEY))
+    failure, given = broken_stream(surface, wire.llm(server, api_key=KEY))
 
     assert_told(failure, IncompleteStreamError, phase="body", attempts=1, retryable=False)
     assert given == failure.partial.content
@@ -358,13 +399,14 @@ def test_a_kept_connection_that_was_closed_is_replaced_unseen(
     surface: Surface,
     whole_or_stream: WholeOrStream,
     server: FakeServer,
+    wire: Wire,
     waits: list[float],
     ending: Any,
     prompt: str,
 ) -> None:
     """1.1 stale keep-alive: one free retry, which is no attempt, no wait and no retry to the policy."""
     server.replies(text("one"), faults.stale_keep_alive(text("two"), ending=ending))
-    llm = server.llm(max_retries=0)
+    llm = wire.llm(server, max_retries=0)
 
     answers = [whole_or_stream.ask(surface, llm, prompt).content for _ in range(2)]
 
@@ -373,11 +415,11 @@ def test_a_kept_connection_that_was_closed_is_replaced_unseen(
 
 
 def test_a_connection_that_was_closed_while_it_waited_is_not_used(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, waits: list[float]
+    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, wire: Wire, waits: list[float]
 ) -> None:
     """1.1 stale keep-alive, closed before the next request: it is noticed without sending one."""
     server.replies(faults.idle_close(text("one")), text("two"))
-    llm = server.llm(max_retries=0)
+    llm = wire.llm(server, max_retries=0)
 
     assert whole_or_stream.ask(surface, llm, "Hi").content == "one"
     assert_left(server)
@@ -387,11 +429,11 @@ def test_a_connection_that_was_closed_while_it_waited_is_not_used(
 
 
 def test_the_free_retry_is_one(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, waits: list[float]
+    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, wire: Wire, waits: list[float]
 ) -> None:
     """1.1 stale keep-alive: what fails on the new connection too is a failure."""
     server.replies(text("one"), faults.closes())
-    llm = server.llm(max_retries=0)
+    llm = wire.llm(server, max_retries=0)
     whole_or_stream.ask(surface, llm, "Hi")
 
     failure = failure_of(surface, whole_or_stream, llm)
@@ -401,11 +443,11 @@ def test_the_free_retry_is_one(
 
 
 def test_a_call_that_gets_no_connection_is_told_which_limit_it_met(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, waits: list[float]
+    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, wire: Wire, waits: list[float]
 ) -> None:
     """1.1 pool exhausted: named, not retried, and over as soon as a connection is free."""
     server.replies(faults.hangs(), text(ANSWER))
-    llm = server.llm(max_connections=1, max_retries=0, api_key=KEY)
+    llm = wire.llm(server, max_connections=1, max_retries=0, api_key=KEY)
     first = surface.start(surface.later(llm, "Hi", timeout=0.25))
     server.wait_for(lambda s: s.hanging == 1)
 

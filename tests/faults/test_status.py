@@ -25,10 +25,12 @@ from abstractcore.errors import (
 )
 from abstractcore.providers import http
 from tests.fakes import faults
-from tests.fakes.openai_chat import error, text
+from tests.fakes.any_wire import error, text
+from tests.fakes.openai_chat import error as openai_error
 from tests.fakes.replies import Reply, raw, whole
 from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import Surface, WholeOrStream
+from tests.fakes.wires import Wire
 
 from .asking import KEY, assert_told, failure_of
 
@@ -66,14 +68,19 @@ STATUSES: dict[int, tuple[type[APIError], bool]] = {
 
 @pytest.mark.parametrize("status", STATUSES)
 def test_a_status_is_one_class_retried_or_not(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, waits: list[float], status: int
+    surface: Surface,
+    whole_or_stream: WholeOrStream,
+    server: FakeServer,
+    wire: Wire,
+    waits: list[float],
+    status: int,
 ) -> None:
     """1.2, every row: class, code, request id, retried or not; the connection is kept."""
     kind, is_retried = STATUSES[status]
     body = b"" if status == 304 else {"error": {"message": "scripted", "code": "a_code"}}
     server.replies(whole(status, body, headers=ID))
 
-    failure = failure_of(surface, whole_or_stream, server.llm(api_key=KEY))
+    failure = failure_of(surface, whole_or_stream, wire.llm(server, api_key=KEY))
 
     attempts = 3 if is_retried else 1
     assert_told(
@@ -88,12 +95,12 @@ def test_a_status_is_one_class_retried_or_not(
 
 
 def test_an_upgrade_that_nobody_asked_for_is_an_api_error(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, waits: list[float]
+    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, wire: Wire, waits: list[float]
 ) -> None:
     """1.2, 1xx: 101 is an answer, and the connection then speaks something else."""
     server.replies(raw(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\n\r\nbytes", ending="hang"))
 
-    failure = failure_of(surface, whole_or_stream, server.llm(timeout=5, api_key=KEY))
+    failure = failure_of(surface, whole_or_stream, wire.llm(server, timeout=5, api_key=KEY))
 
     assert_told(failure, APIError, status_code=101, attempts=1, retryable=False)
     server.wait_for(lambda s: s.open_sockets == 0)
@@ -101,23 +108,28 @@ def test_an_upgrade_that_nobody_asked_for_is_an_api_error(
 
 
 def test_interim_answers_are_passed_over(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer
+    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, wire: Wire
 ) -> None:
     """1.2, 1xx: 100 and 103 come before the answer."""
     early = faults.Send(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
     server.replies(text("The answer.").after(early))
 
-    assert whole_or_stream.ask(surface, server.llm(), "Hi").content == "The answer."
+    assert whole_or_stream.ask(surface, wire.llm(server), "Hi").content == "The answer."
 
 
 @pytest.mark.parametrize("status", [99, 12, "abc"])
 def test_a_status_that_is_none_is_no_answer(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, waits: list[float], status: Any
+    surface: Surface,
+    whole_or_stream: WholeOrStream,
+    server: FakeServer,
+    wire: Wire,
+    waits: list[float],
+    status: Any,
 ) -> None:
     """1.2, unknown: what HTTP does not allow is no HTTP."""
     server.replies(raw(f"HTTP/1.1 {status} Odd\r\nContent-Length: 0\r\n\r\n".encode()))
 
-    failure = failure_of(surface, whole_or_stream, server.llm())
+    failure = failure_of(surface, whole_or_stream, wire.llm(server))
 
     assert_told(failure, ResponseError, attempts=1, retryable=False)
     assert waits == []
@@ -127,33 +139,47 @@ def test_a_status_that_is_none_is_no_answer(
 
 REFINED: dict[str, tuple[Reply, type[AbstractCoreError], str | None, bool]] = {
     "context length": (
-        error(400, "too long", code="context_length_exceeded"),
+        openai_error(400, "too long", code="context_length_exceeded"),
         ContextLengthError,
         "context_length_exceeded",
         False,
     ),
     "spent": (
-        error(429, "no credit", code="insufficient_quota"),
+        openai_error(429, "no credit", code="insufficient_quota"),
         QuotaExceededError,
         "insufficient_quota",
         False,
     ),
-    "spend cap": (error(429, "The monthly spend limit was reached."), QuotaExceededError, None, False),
+    "spend cap": (
+        openai_error(429, "The monthly spend limit was reached."),
+        QuotaExceededError,
+        None,
+        False,
+    ),
     "busy": (
-        error(429, "slow down", code="rate_limit_exceeded"),
+        openai_error(429, "slow down", code="rate_limit_exceeded"),
         RateLimitError,
         "rate_limit_exceeded",
         True,
     ),
-    "overloaded": (error(500, "busy", type="overloaded_error"), OverloadedError, "overloaded_error", True),
+    "overloaded": (
+        openai_error(500, "busy", type="overloaded_error"),
+        OverloadedError,
+        "overloaded_error",
+        True,
+    ),
 }
 
 
 @pytest.mark.parametrize("name", REFINED)
 def test_a_code_says_more_than_its_status(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, waits: list[float], name: str
+    surface: Surface,
+    whole_or_stream: WholeOrStream,
+    server: FakeServer,
+    waits: list[float],
+    name: str,
 ) -> None:
-    """1.2: context_length_exceeded, insufficient_quota, a spend cap."""
+    """1.2: context_length_exceeded, insufficient_quota: the codes of OpenAI, on its wire."""
     reply, kind, code, is_retried = REFINED[name]
     server.replies(reply)
 
@@ -162,6 +188,18 @@ def test_a_code_says_more_than_its_status(
     attempts = 3 if is_retried else 1
     assert_told(failure, kind, code=code, attempts=attempts, retryable=is_retried)
     assert (len(server.requests), len(waits)) == (attempts, attempts - 1)
+
+
+def test_words_say_more_than_their_status(
+    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, wire: Wire, waits: list[float]
+) -> None:
+    """1.2: a spend cap, whatever the wire calls it."""
+    server.replies(error(429, "The monthly spend limit was reached."))
+
+    failure = failure_of(surface, whole_or_stream, wire.llm(server, api_key=KEY))
+
+    assert_told(failure, QuotaExceededError, status_code=429, attempts=1, retryable=False)
+    assert (len(server.requests), waits) == (1, [])
 
 
 @pytest.mark.parametrize(
@@ -178,6 +216,7 @@ def test_a_server_may_say_whether_to_retry(
     surface: Surface,
     whole_or_stream: WholeOrStream,
     server: FakeServer,
+    wire: Wire,
     waits: list[float],
     status: int,
     asked: str,
@@ -186,19 +225,19 @@ def test_a_server_may_say_whether_to_retry(
     """1.2: x-should-retry."""
     server.replies(error(status, headers={"X-Should-Retry": asked}))
 
-    failure = failure_of(surface, whole_or_stream, server.llm())
+    failure = failure_of(surface, whole_or_stream, wire.llm(server))
 
     assert failure.retryable is is_retried
     assert len(server.requests) == failure.attempts == (3 if is_retried else 1)
 
 
 def test_a_spent_account_is_not_asked_again_whatever_the_server_says(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, waits: list[float]
+    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, wire: Wire, waits: list[float]
 ) -> None:
     """1.2: a quota is never retried."""
     server.replies(error(402, headers={"X-Should-Retry": "true"}))
 
-    assert_told(failure_of(surface, whole_or_stream, server.llm()), QuotaExceededError, attempts=1)
+    assert_told(failure_of(surface, whole_or_stream, wire.llm(server)), QuotaExceededError, attempts=1)
     assert waits == []
 
 
@@ -218,23 +257,23 @@ ECHOES: dict[str, Callable[[str], Reply]] = {
 @pytest.mark.parametrize("key", [KEY, "plain-key-0123456789abcdef"], ids=["sk", "plain"])
 @pytest.mark.parametrize("name", ECHOES)
 def test_a_key_that_the_server_repeats_stands_nowhere(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, name: str, key: str
+    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, wire: Wire, name: str, key: str
 ) -> None:
     """1.2: replaced by its last four characters at most, in every field; 1.10."""
     server.replies(ECHOES[name](key))
 
-    failure = failure_of(surface, whole_or_stream, server.llm(api_key=key, max_retries=0))
+    failure = failure_of(surface, whole_or_stream, wire.llm(server, api_key=key, max_retries=0))
 
     assert "0123456789" not in f"{failure!r} {failure!s} {failure.args!r} {vars(failure)!r}"
 
 
 def test_a_key_in_a_header_of_the_callers_own_stands_nowhere(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer
+    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, wire: Wire
 ) -> None:
     """1.10: `headers=` may hold a key too."""
     server.replies(error(400))
 
-    failure_of(surface, whole_or_stream, server.llm(headers={"X-Api-Key": KEY}))
+    failure_of(surface, whole_or_stream, wire.llm(server, headers={"X-Api-Key": KEY}))
 
     assert server.requests[0].headers["x-api-key"] == KEY
 
@@ -265,6 +304,7 @@ def test_the_status_decides_whatever_the_body_is(
     surface: Surface,
     whole_or_stream: WholeOrStream,
     server: FakeServer,
+    wire: Wire,
     waits: list[float],
     name: str,
     status: int,
@@ -273,7 +313,7 @@ def test_the_status_decides_whatever_the_body_is(
     kind, is_retried = STATUSES[status]
     server.replies(whole(status, BODIES[name]))
 
-    failure = failure_of(surface, whole_or_stream, server.llm(api_key=KEY))
+    failure = failure_of(surface, whole_or_stream, wire.llm(server, api_key=KEY))
 
     assert_told(failure, kind, status_code=status, retryable=is_retried)
     assert len(server.requests) == failure.attempts == (3 if is_retried else 1)
@@ -284,7 +324,7 @@ def test_the_status_decides_whatever_the_body_is(
 
 @pytest.mark.parametrize("fault", ["garbage", "truncated", "close", "reset", "none"])
 def test_the_status_decides_when_the_body_breaks_off(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, fault: Any
+    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, wire: Wire, fault: Any
 ) -> None:
     """1.2: truncated; a compressed one too."""
     reply = error(400, "a longer story that is told")
@@ -293,7 +333,7 @@ def test_the_status_decides_when_the_body_breaks_off(
     else:
         server.replies(faults.gzipped(reply, fault=None if fault == "none" else fault))
 
-    failure = failure_of(surface, whole_or_stream, server.llm(api_key=KEY))
+    failure = failure_of(surface, whole_or_stream, wire.llm(server, api_key=KEY))
 
     assert_told(failure, BadRequestError, status_code=400, attempts=1, retryable=False)
     assert ("a longer story" in str(failure)) == (fault == "none")
@@ -304,6 +344,7 @@ def test_an_error_body_that_does_not_end_is_not_waited_for(
     surface: Surface,
     whole_or_stream: WholeOrStream,
     server: FakeServer,
+    wire: Wire,
     monkeypatch: pytest.MonkeyPatch,
     reply: Reply,
 ) -> None:
@@ -313,7 +354,7 @@ def test_an_error_body_that_does_not_end_is_not_waited_for(
     server.replies(reply)
     started = time.monotonic()
 
-    failure = failure_of(surface, whole_or_stream, server.llm(api_key=KEY))
+    failure = failure_of(surface, whole_or_stream, wire.llm(server, api_key=KEY))
 
     assert_told(failure, BadRequestError, status_code=400, attempts=1)
     assert time.monotonic() - started < 1
@@ -321,12 +362,12 @@ def test_an_error_body_that_does_not_end_is_not_waited_for(
 
 
 def test_a_huge_error_body_is_cut(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer
+    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, wire: Wire
 ) -> None:
     """1.2: at most 64 KB are read, and 1,000 characters told."""
     server.replies(whole(400, {"error": {"message": "a" * 40_000, "more": "b" * 10_000_000}}))
 
-    failure = failure_of(surface, whole_or_stream, server.llm())
+    failure = failure_of(surface, whole_or_stream, wire.llm(server))
 
     assert_told(failure, BadRequestError, status_code=400, attempts=1)
     assert len(str(failure)) <= 1_000
@@ -335,12 +376,12 @@ def test_a_huge_error_body_is_cut(
 
 
 def test_a_long_message_is_told_in_a_thousand_characters(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer
+    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, wire: Wire
 ) -> None:
     """1.2: message ≤ 1,000 characters."""
     server.replies(error(400, "long " * 5_600))
 
-    failure = failure_of(surface, whole_or_stream, server.llm())
+    failure = failure_of(surface, whole_or_stream, wire.llm(server))
 
     assert 900 < len(str(failure)) <= 1_000
     assert server.open_sockets == 1

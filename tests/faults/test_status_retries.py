@@ -19,10 +19,11 @@ from abstractcore.errors import (
 )
 from abstractcore.generation import retry
 from tests.fakes import faults
-from tests.fakes.openai_chat import error, text
+from tests.fakes.any_wire import error, text
 from tests.fakes.replies import Reply
 from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import AsyncSurface, Surface, WholeOrStream
+from tests.fakes.wires import Wire
 
 from .asking import assert_told, failure_of
 
@@ -50,37 +51,47 @@ FOLLOWED: dict[str, tuple[Reply, float]] = {
 
 @pytest.mark.parametrize("name", FOLLOWED)
 def test_a_wait_that_the_server_asks_for_is_waited(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, waits: list[float], name: str
+    surface: Surface,
+    whole_or_stream: WholeOrStream,
+    server: FakeServer,
+    wire: Wire,
+    waits: list[float],
+    name: str,
 ) -> None:
     """1.2 Retry-After `1`, HTTP date: at least that long, and at most a second more."""
     reply, seconds = FOLLOWED[name]
     server.replies(reply, text("Later."))
 
-    assert whole_or_stream.ask(surface, server.llm(), "Hi").content == "Later."
+    assert whole_or_stream.ask(surface, wire.llm(server), "Hi").content == "Later."
     assert len(waits) == 1
     assert seconds <= waits[0] <= seconds + 1
 
 
 def test_a_date_without_a_date_header_is_read_by_our_own_clock(
-    surface: Surface, server: FakeServer, waits: list[float]
+    surface: Surface, server: FakeServer, wire: Wire, waits: list[float]
 ) -> None:
     """1.2 Retry-After, HTTP date."""
     until = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
     server.replies(limited(Retry_After=until), text("Later."))
 
-    surface.generate(server.llm(), "Hi")
+    surface.generate(wire.llm(server), "Hi")
 
     assert 27 <= waits[0] <= 31
 
 
 @pytest.mark.parametrize("value", ["86400", "61", "1e400", "inf", "Infinity", date(86_400)])
 def test_a_wait_that_is_too_long_is_not_waited(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, waits: list[float], value: str
+    surface: Surface,
+    whole_or_stream: WholeOrStream,
+    server: FakeServer,
+    wire: Wire,
+    waits: list[float],
+    value: str,
 ) -> None:
     """1.2 Retry-After 86400 / 1e400 / inf: RateLimitError now."""
     server.replies(limited(Retry_After=value, Date=date()))
 
-    failure = failure_of(surface, whole_or_stream, server.llm())
+    failure = failure_of(surface, whole_or_stream, wire.llm(server))
 
     assert_told(failure, RateLimitError, attempts=1)
     assert failure.retry_after > 60
@@ -105,25 +116,30 @@ IGNORED = [
 
 @pytest.mark.parametrize("value", IGNORED)
 def test_a_wait_that_makes_no_sense_is_ours_to_choose(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, waits: list[float], value: str
+    surface: Surface,
+    whole_or_stream: WholeOrStream,
+    server: FakeServer,
+    wire: Wire,
+    waits: list[float],
+    value: str,
 ) -> None:
     """1.2 Retry-After −5 / nan / garbage / past date: our own backoff; parsing never raises."""
     raw_value = value.encode().decode("latin-1")
     server.replies(limited(Retry_After=raw_value, Date=date()), text("Later."))
 
-    assert whole_or_stream.ask(surface, server.llm(), "Hi").content == "Later."
+    assert whole_or_stream.ask(surface, wire.llm(server), "Hi").content == "Later."
     assert len(waits) == 1
     assert 0 <= waits[0] <= 0.5
 
 
 def test_the_backoff_doubles_and_has_full_jitter(
-    surface: Surface, server: FakeServer, waits: list[float], monkeypatch: pytest.MonkeyPatch
+    surface: Surface, server: FakeServer, wire: Wire, waits: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """U(0, 1) · min(8, 0.5 · 2ⁿ)."""
     monkeypatch.setattr(retry.random, "uniform", lambda low, high: high)
     server.replies(error(503))
 
-    failure = failure_of(surface, WholeOrStream("whole"), server.llm(max_retries=7))
+    failure = failure_of(surface, WholeOrStream("whole"), wire.llm(server, max_retries=7))
 
     assert waits == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
     assert len(server.requests) == failure.attempts == 8
@@ -134,13 +150,14 @@ def test_the_caller_says_how_often(
     surface: Surface,
     whole_or_stream: WholeOrStream,
     server: FakeServer,
+    wire: Wire,
     waits: list[float],
     max_retries: int,
 ) -> None:
     """A1 max_retries counts the requests after the first."""
     server.replies(error(500))
 
-    failure = failure_of(surface, whole_or_stream, server.llm(max_retries=max_retries))
+    failure = failure_of(surface, whole_or_stream, wire.llm(server, max_retries=max_retries))
 
     assert_told(failure, ServerError, attempts=max_retries + 1)
     assert len(server.requests) == len(waits) + 1 == max_retries + 1
@@ -150,24 +167,24 @@ def test_the_caller_says_how_often(
 
 
 def test_a_retry_that_would_overrun_the_deadline_is_not_waited_for(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, waits: list[float]
+    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, wire: Wire, waits: list[float]
 ) -> None:
     """B7: the real error, at once."""
     server.replies(limited(Retry_After="30"))
 
-    failure = failure_of(surface, whole_or_stream, server.llm(timeout=20))
+    failure = failure_of(surface, whole_or_stream, wire.llm(server, timeout=20))
 
     assert_told(failure, RateLimitError, attempts=1, retry_after=30.0, retryable=True)
     assert (len(server.requests), waits) == (1, [])
 
 
 def test_the_second_retry_may_be_the_one_that_has_no_time(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, waits: list[float]
+    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, wire: Wire, waits: list[float]
 ) -> None:
     """B7: with `.attempts`; the error is the last one."""
     server.replies(error(503), limited(Retry_After="30"))
 
-    failure = failure_of(surface, whole_or_stream, server.llm(timeout=20))
+    failure = failure_of(surface, whole_or_stream, wire.llm(server, timeout=20))
 
     assert_told(failure, RateLimitError, attempts=2)
     assert (len(server.requests), len(waits)) == (2, 1)
@@ -177,6 +194,7 @@ def test_backoffs_and_attempts_share_one_deadline(
     surface: Surface,
     whole_or_stream: WholeOrStream,
     server: FakeServer,
+    wire: Wire,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """B7: real waits, and a server that is slow and failing; the whole stays within the call's time."""
@@ -184,7 +202,7 @@ def test_backoffs_and_attempts_share_one_deadline(
     server.replies(error(503).after(faults.Pause(0.05)))
     started = time.monotonic()
 
-    failure = failure_of(surface, whole_or_stream, server.llm(max_retries=50, timeout=0.5))
+    failure = failure_of(surface, whole_or_stream, wire.llm(server, max_retries=50, timeout=0.5))
 
     assert time.monotonic() - started < 1.0
     assert isinstance(failure, ServerError | RequestTimeoutError)
@@ -195,24 +213,24 @@ def test_backoffs_and_attempts_share_one_deadline(
 
 
 def test_nothing_is_asked_again_once_a_chunk_was_given_out(
-    surface: Surface, server: FakeServer, waits: list[float]
+    surface: Surface, server: FakeServer, wire: Wire, waits: list[float]
 ) -> None:
     """B8: only before the first chunk."""
     server.replies(text("Once upon a time").cut(0.6), text("not this"))
 
-    failure = failure_of(surface, WholeOrStream("stream"), server.llm())
+    failure = failure_of(surface, WholeOrStream("stream"), wire.llm(server))
 
     assert_told(failure, IncompleteStreamError, attempts=1, retryable=False)
     assert (len(server.requests), waits) == (1, [])
 
 
 def test_a_stream_is_retried_before_it_is_handed_out(
-    surface: Surface, server: FakeServer, waits: list[float]
+    surface: Surface, server: FakeServer, wire: Wire, waits: list[float]
 ) -> None:
     """B8, B3: the errors and retries of a stream come with its opening."""
     server.replies(error(503), text("").cut(0.0), faults.closes(), text("Here."))
 
-    with surface.open_stream(server.llm(max_retries=3), "Hi") as stream:
+    with surface.open_stream(wire.llm(server, max_retries=3), "Hi") as stream:
         surface.run(lambda: stream.stream if surface.name == "async" else None)
         assert len(server.requests) == 4
         assert len(waits) == 3
@@ -223,13 +241,14 @@ def test_retries_have_a_quota(
     surface: Surface,
     whole_or_stream: WholeOrStream,
     server: FakeServer,
+    wire: Wire,
     waits: list[float],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The token bucket: a provider that fails for long is not asked three times as often."""
     monkeypatch.setattr(retry, "_BUCKET", 20)
     server.replies(error(503))
-    llm = server.llm()
+    llm = wire.llm(server)
 
     attempts = [failure_of(surface, whole_or_stream, llm).attempts for _ in range(4)]
     assert attempts == [3, 3, 1, 1]
@@ -242,22 +261,22 @@ def test_retries_have_a_quota(
 
 
 def test_a_retry_that_succeeds_gives_back_its_due(
-    surface: Surface, server: FakeServer, waits: list[float], monkeypatch: pytest.MonkeyPatch
+    surface: Surface, server: FakeServer, wire: Wire, waits: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The token bucket: a success gives one back, whichever attempt it was."""
     monkeypatch.setattr(retry, "_BUCKET", 9)
     server.replies(error(503), text("fine"), error(503), text("fine"))
-    llm = server.llm()
+    llm = wire.llm(server)
 
     assert [surface.generate(llm, "Hi").content for _ in range(2)] == ["fine", "fine"]
 
 
-def test_a_cancel_in_a_backoff_is_immediate(server: FakeServer) -> None:
+def test_a_cancel_in_a_backoff_is_immediate(server: FakeServer, wire: Wire) -> None:
     """B8 within tenacity: CancelledError passes through it, and nothing is sent afterwards."""
     surface = AsyncSurface()
     try:
         server.replies(limited(Retry_After="30"))
-        llm = server.llm()
+        llm = wire.llm(server)
         started = surface.start(surface.later(llm, "Hi"))
         server.wait_for(lambda s: len(s.requests) == 1 and s.in_flight == 0)
         began = time.monotonic()
@@ -272,12 +291,12 @@ def test_a_cancel_in_a_backoff_is_immediate(server: FakeServer) -> None:
 
 
 @pytest.mark.parametrize("fault", ["headers", "backoff"])
-def test_a_cancel_in_a_retry_is_a_cancel(server: FakeServer, fault: str) -> None:
+def test_a_cancel_in_a_retry_is_a_cancel(server: FakeServer, wire: Wire, fault: str) -> None:
     """B8: a cancel within the second attempt closes its connection too."""
     surface = AsyncSurface()
     try:
         server.replies(limited(Retry_After="0"), faults.hangs())
-        llm = server.llm()
+        llm = wire.llm(server)
         started = surface.start(surface.later(llm, "Hi"))
         server.wait_for(lambda s: s.hanging == 1)
         started.cancel()
