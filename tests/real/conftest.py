@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.real.aimock_dialects import DIALECTS, Aimock
-from tests.real.processes import free_url, running
+from tests.real.processes import absent, free_url, running
 
 AIMOCK = Path(sys.prefix) / "npm" / "node_modules" / "@copilotkit" / "aimock" / "dist" / "cli.js"
 FIXTURES = Path(__file__).parent / "aimock"
@@ -31,9 +31,9 @@ def node() -> str | None:
 def aimock_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """aimock, which speaks many vendors' wires from the fixtures in tests/real/aimock."""
     if (node_path := node()) is None:
-        pytest.skip("aimock needs Node.js 20.15 or later, and there is none")
+        absent("aimock needs Node.js 20.15 or later, and there is none")
     if not AIMOCK.exists():
-        pytest.skip("aimock is not installed: `make test` does that")
+        absent("aimock is not installed: `make test` does that")
     url = free_url()
     options = ["--fixtures", str(FIXTURES), "--strict", "--validate-on-load", "--log-level", "warn"]
     with running(
@@ -54,7 +54,7 @@ def aimock(request: pytest.FixtureRequest, aimock_url: str, opened_llms: list[An
 def llmock_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """llmock, which fails as it is told to and judges how its client took it."""
     if importlib.util.find_spec("llmock") is None:
-        pytest.skip("llmock is not installed: pip install --group dev")
+        absent("llmock is not installed: pip install --group dev")
     url = free_url()
     command = [sys.executable, "-m", "llmock.cli", "serve", "--port", url.rpartition(":")[2]]
     # Its streams take their time, so that it sees who stops reading.

@@ -10,7 +10,7 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -87,3 +87,10 @@ def _give_up(log: Path, cannot_run: Sequence[str]) -> None:
 
 def _end_of(log: Path) -> str:
     return log.read_text(errors="replace")[-2_000:]
+
+
+def absent(reason: str) -> NoReturn:
+    """Skip for what is not installed; in CI, where it must run, fail."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{reason} (CI runs this for real)")
+    pytest.skip(reason)

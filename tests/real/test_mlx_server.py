@@ -13,7 +13,7 @@ import pytest
 
 from abstractcore import BasicSession, ModelNotFoundError, create_llm
 from tests.fakes.surfaces import Surface, WholeOrStream
-from tests.real.processes import free_url, running
+from tests.real.processes import absent, free_url, running
 
 MODEL = Path(__file__).parents[1] / "models" / "tiny-llama-chat"
 CHATS = {
@@ -37,7 +37,7 @@ GET_WEATHER = {
 def mlx_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The server, started on a free port and killed at the end."""
     if importlib.util.find_spec("mlx_lm") is None:
-        pytest.skip("mlx_lm is not installed: pip install 'abstractcore[mlx]'")
+        absent("mlx_lm is not installed: pip install 'abstractcore[mlx]'")
     url = free_url()
     command = [sys.executable, "-m", "mlx_lm.server", "--model", str(MODEL), "--host", "127.0.0.1"]
     with running(
