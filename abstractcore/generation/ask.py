@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from abstractcore.errors import ConfigurationError
 from abstractcore.generation.media import Media, image_parts, needs_reading
-from abstractcore.generation.messages import build_messages, check_sampling, check_timeout
+from abstractcore.generation.messages import build_messages, check_sampling, check_timeout, check_tool_choice
 from abstractcore.generation.schema import output_schema
 from abstractcore.tools.schema import as_specs
 from abstractcore.types import GenerateRequest, Message, Thinking
@@ -91,7 +91,7 @@ def make_ask(
         (),
         stream=stream,
         tools=as_specs(tools) if tools else (),
-        tool_choice=tool_choice,
+        tool_choice=check_tool_choice(tool_choice),
         schema=None if response_model is None else output_schema(response_model),
         **sampling_fields(given),
     )

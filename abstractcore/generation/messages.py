@@ -299,6 +299,11 @@ def check_sampling(
     return cast("Sampling", cleaned)
 
 
+def check_tool_choice(choice: str | None) -> str | None:
+    """Give the choice back; on some wires it is not sent, and it is refused on all alike."""
+    return None if choice is None else _text(choice, "tool_choice")
+
+
 def check_timeout(seconds: float | None) -> float | None:
     """Give *seconds* as a float; None stays None. More than a year, infinity too, counts as a year."""
     if seconds is None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.fakes.server import FakeServer
+from tests.fakes.wires import WIRES, Wire
 
 KEY = "planted-Zq9vXw3kLm7pRt2s-0123456789"  # not one of a vendor's, so that no pattern knows it
 HEADER_KEY = "planted-header-8Yh2Nb5vCx1z"
@@ -25,8 +26,8 @@ def assert_clean(told: Any) -> None:
     assert not found, text[max(0, text.find(found[0]) - 200) :][:400]
 
 
-def planted(server: FakeServer, **options: Any) -> Any:
-    return server.llm(api_key=KEY, headers={"X-Portal-Token": HEADER_KEY}, **options)
+def planted(server: FakeServer, wire: Wire = WIRES["openai_chat"], **options: Any) -> Any:
+    return wire.llm(server, api_key=KEY, headers={"X-Portal-Token": HEADER_KEY}, **options)
 
 
 def chain(failure: BaseException | None) -> Iterator[BaseException]:

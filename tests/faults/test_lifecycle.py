@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from abstractcore import LLM, BasicSession, ClosedError, RateLimitError, create_llm
-from tests.fakes import faults, network, openai_chat
-from tests.fakes.replies import Hang, Reply, WaitFor, scripted, sse
+from tests.fakes import any_wire, faults, network
+from tests.fakes.replies import Hang, Reply, WaitFor, scripted
 from tests.fakes.requests import Recorded
 from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import Surface, WholeOrStream
+from tests.fakes.wires import Wire, sent
 
 TEXT = "one two three four"
 SOON = 1.0
@@ -26,11 +27,11 @@ SOON = 1.0
 
 def hanging() -> Reply:
     """A stream that gives TEXT and then nothing more, until the client leaves."""
-    return sse([*openai_chat.text_chunks(TEXT, usage=False)[:-1], Hang()], done=False)
+    return any_wire.unfinished(TEXT, ending="hang")
 
 
 def echo(request: Recorded) -> Reply:
-    return openai_chat.text(str(request.messages[-1].content))
+    return any_wire.text(sent(request).last)
 
 
 class CancelledAt(Coroutine[Any, Any, Any]):
@@ -62,8 +63,8 @@ class CancelledAt(Coroutine[Any, Any, Any]):
 # ---- cancelling -------------------------------------------------------------------------------
 
 SLOW: dict[str, Any] = {
-    "whole": openai_chat.text(TEXT).in_pieces(40, pause=0.001, head=True),
-    "stream": openai_chat.text(TEXT, piece=9).in_pieces(200, pause=0.001, head=True),
+    "whole": any_wire.text(TEXT).in_pieces(40, pause=0.001, head=True),
+    "stream": any_wire.text(TEXT, piece=9).in_pieces(200, pause=0.001, head=True),
 }
 
 
@@ -80,11 +81,11 @@ async def _ask(asked: Any, way: str, seen: list[str]) -> None:
 @pytest.mark.parametrize("who", ["llm", "session"])
 @pytest.mark.parametrize("way", ["whole", "stream"])
 async def test_a_call_can_be_cancelled_wherever_it_waits(
-    way: str, who: str, host: str, server: FakeServer
+    way: str, who: str, host: str, server: FakeServer, wire: Wire
 ) -> None:
     """1.8: cancel at every await: CancelledError at once, the socket closed, nothing broken."""
     server.replies(SLOW[way])
-    llm = server.llm(base_url=f"http://{host}:{server.port}/v1")
+    llm = wire.llm(server, base_url=f"http://{host}:{server.port}/v1")
     count, was_cancelled = 0, True
     while was_cancelled:
         count += 1
@@ -101,7 +102,7 @@ async def test_a_call_can_be_cancelled_wherever_it_waits(
             assert not asked._turns._waiting
             assert asked._turns._holder is None
         if was_cancelled and count % 2:  # every other one goes out over a kept connection
-            server.replies(openai_chat.text("fine"))
+            server.replies(any_wire.text("fine"))
             assert (await llm.agenerate("again")).content == "fine"
             server.replies(SLOW[way])
     assert count > 5
@@ -110,7 +111,7 @@ async def test_a_call_can_be_cancelled_wherever_it_waits(
     await server.until(lambda s: s.open_sockets == 0)
 
 
-async def test_half_of_a_hundred_are_cancelled_and_harm_no_other(server: FakeServer) -> None:
+async def test_half_of_a_hundred_are_cancelled_and_harm_no_other(server: FakeServer, wire: Wire) -> None:
     """1.8: 100 in flight, half cancelled; 40 follow-ups."""
     gate = threading.Event()
 
@@ -118,7 +119,7 @@ async def test_half_of_a_hundred_are_cancelled_and_harm_no_other(server: FakeSer
         return echo(request) if gate.is_set() else echo(request).after(WaitFor(gate))
 
     server.route = reply
-    llm = server.llm()
+    llm = wire.llm(server)
     tasks = [asyncio.create_task(llm.agenerate(f"prompt {number}")) for number in range(100)]
     await server.until(lambda s: s.hanging == 100, 5.0)
     begun = time.monotonic()
@@ -141,11 +142,11 @@ async def test_half_of_a_hundred_are_cancelled_and_harm_no_other(server: FakeSer
 @pytest.mark.parametrize("reply", [faults.hangs(), hanging().cut(0.0, ending="hang")], ids=["head", "body"])
 @pytest.mark.parametrize("streams", [False, True])
 async def test_an_asyncio_timeout_raises_the_standard_error(
-    reply: Reply, streams: bool, server: FakeServer
+    reply: Reply, streams: bool, server: FakeServer, wire: Wire
 ) -> None:
     """1.8: stdlib TimeoutError, not ours; no attempt afterwards."""
     server.replies(reply)
-    llm = server.llm()
+    llm = wire.llm(server)
 
     with pytest.raises(TimeoutError) as caught:
         async with asyncio.timeout(0.1):
@@ -153,16 +154,16 @@ async def test_an_asyncio_timeout_raises_the_standard_error(
 
     assert type(caught.value) is TimeoutError
     await server.until(lambda s: s.disconnects == 1 and s.open_sockets == 0)
-    server.replies(openai_chat.text("fine"))
+    server.replies(any_wire.text("fine"))
     assert (await llm.agenerate("again")).content == "fine"
     assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize("streams", [False, True])
-async def test_a_backoff_can_be_cancelled(streams: bool, server: FakeServer) -> None:
+async def test_a_backoff_can_be_cancelled(streams: bool, server: FakeServer, wire: Wire) -> None:
     """1.8: cancel in backoff (Retry-After 30) is immediate; no later request."""
-    server.replies(openai_chat.error(429, headers={"Retry-After": "30"}))
-    llm = server.llm()
+    server.replies(any_wire.error(429, headers={"Retry-After": "30"}))
+    llm = wire.llm(server)
     task = asyncio.ensure_future(llm.agenerate("hi", stream=streams))
     await server.until(lambda s: len(s.requests) == 1 and s.in_flight == 0)
     await asyncio.sleep(0.05)
@@ -173,31 +174,31 @@ async def test_a_backoff_can_be_cancelled(streams: bool, server: FakeServer) -> 
         await task
 
     assert time.monotonic() - begun < 0.1
-    server.replies(openai_chat.text("fine"))
+    server.replies(any_wire.text("fine"))
     assert (await llm.agenerate("again")).content == "fine"
     assert len(server.requests) == 2
 
 
-async def test_a_wait_longer_than_the_call_is_not_waited(server: FakeServer) -> None:
+async def test_a_wait_longer_than_the_call_is_not_waited(server: FakeServer, wire: Wire) -> None:
     """1.8, B7: with 30 s to wait and 5 s to go the real error comes at once."""
-    server.replies(openai_chat.error(429, headers={"Retry-After": "30"}))
+    server.replies(any_wire.error(429, headers={"Retry-After": "30"}))
 
     with pytest.raises(RateLimitError) as caught:
-        await server.llm().agenerate("hi", timeout=5)
+        await wire.llm(server).agenerate("hi", timeout=5)
     assert (caught.value.retry_after, caught.value.attempts) == (30.0, 1)
 
 
 @pytest.mark.parametrize("waits_in", ["headers", "stream", "backoff"])
-def test_ctrl_c_ends_a_blocking_call(waits_in: str, server: FakeServer) -> None:
+def test_ctrl_c_ends_a_blocking_call(waits_in: str, server: FakeServer, wire: Wire) -> None:
     """1.8: KeyboardInterrupt < 1 s, socket closed, not asked again."""
     server.replies(
         {
             "headers": faults.hangs(),
             "stream": hanging(),
-            "backoff": openai_chat.error(429, headers={"Retry-After": "30"}),
+            "backoff": any_wire.error(429, headers={"Retry-After": "30"}),
         }[waits_in]
     )
-    session = BasicSession(server.llm())
+    session = BasicSession(wire.llm(server))
     interrupted: list[float] = []
     waiting = {"backoff": lambda s: len(s.requests) == 1 and s.in_flight == 0}
 
@@ -216,7 +217,7 @@ def test_ctrl_c_ends_a_blocking_call(waits_in: str, server: FakeServer) -> None:
     if waits_in != "backoff":
         server.wait_for(lambda s: s.disconnects == 1 and s.open_sockets == 0)
     assert session.messages == []
-    server.replies(openai_chat.text("fine"))
+    server.replies(any_wire.text("fine"))
     assert session.generate("again").content == "fine"
     assert len(server.requests) == 2
 
@@ -244,7 +245,7 @@ async def test_a_race_of_addresses_is_won_by_the_one_that_answers(
     server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """1.8: of several addresses one that is silent costs a quarter of a second, one that refuses nothing."""
-    server.replies(openai_chat.text("fine"))
+    server.replies(any_wire.text("fine"))
     with network.blackhole() as silent:
         ports = [int(silent.rsplit(":", 1)[1]), network.refused_port(), server.port]
         found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in ports]
@@ -261,10 +262,10 @@ async def test_a_race_of_addresses_is_won_by_the_one_that_answers(
 # ---- many at once -----------------------------------------------------------------------------
 
 
-def test_threads_share_one_provider(server: FakeServer) -> None:
+def test_threads_share_one_provider(server: FakeServer, wire: Wire) -> None:
     """1.8: answers are never crossed."""
     server.route = echo
-    llm = server.llm()
+    llm = wire.llm(server)
     answers: dict[str, str] = {}
 
     def work(number: int) -> None:
@@ -284,10 +285,10 @@ def test_threads_share_one_provider(server: FakeServer) -> None:
     assert all(prompt == answer for prompt, answer in answers.items())
 
 
-def test_each_thread_may_have_a_loop_of_its_own(server: FakeServer) -> None:
+def test_each_thread_may_have_a_loop_of_its_own(server: FakeServer, wire: Wire) -> None:
     """1.8: N loops in N threads, one provider."""
     server.route = echo
-    llm = server.llm()
+    llm = wire.llm(server)
     answers: list[str] = []
 
     async def main(number: int) -> None:
@@ -305,10 +306,10 @@ def test_each_thread_may_have_a_loop_of_its_own(server: FakeServer) -> None:
     server.wait_for(lambda s: s.open_sockets == 0)
 
 
-async def test_a_blocking_call_works_inside_a_running_loop(server: FakeServer) -> None:
+async def test_a_blocking_call_works_inside_a_running_loop(server: FakeServer, wire: Wire) -> None:
     """1.8: as in a notebook; the two surfaces take turns on one object."""
     server.route = echo
-    llm = server.llm()
+    llm = wire.llm(server)
     session = BasicSession(llm)
 
     assert llm.generate("one").content == "one"
@@ -322,10 +323,10 @@ async def test_a_blocking_call_works_inside_a_running_loop(server: FakeServer) -
 # ---- closing ----------------------------------------------------------------------------------
 
 
-def test_closing_leaves_no_socket_and_twice_is_once(surface: Surface, server: FakeServer) -> None:
+def test_closing_leaves_no_socket_and_twice_is_once(surface: Surface, server: FakeServer, wire: Wire) -> None:
     """1.8: close()/aclose() twice is a no-op, 0 idle sockets left; use after close is ClosedError."""
     server.route = echo
-    llm = server.llm()
+    llm = wire.llm(server)
     session = BasicSession(llm)
     surface.gather(*(surface.later(llm, str(number)) for number in range(8)))
     assert server.open_sockets > 0
@@ -341,7 +342,9 @@ def test_closing_leaves_no_socket_and_twice_is_once(surface: Surface, server: Fa
     assert len(server.requests) == 8
 
 
-def test_leaving_the_context_of_a_provider_closes_it(surface: Surface, server: FakeServer) -> None:
+def test_leaving_the_context_of_a_provider_closes_it(
+    surface: Surface, server: FakeServer, wire: Wire
+) -> None:
     """1.8, A7."""
     server.route = echo
 
@@ -355,7 +358,7 @@ def test_leaving_the_context_of_a_provider_closes_it(surface: Surface, server: F
             assert same is llm
             assert llm.generate("hi").content == "hi"
 
-    llm = server.llm()
+    llm = wire.llm(server)
     surface.run(lambda: blocking(llm) if surface.name == "sync" else awaiting(llm))
     surface.wait_for(server, lambda s: s.open_sockets == 0)
     with pytest.raises(ClosedError):
@@ -363,11 +366,11 @@ def test_leaving_the_context_of_a_provider_closes_it(surface: Surface, server: F
 
 
 def test_one_close_ends_the_calls_of_both_surfaces(
-    surface: Surface, server: FakeServer, whole_or_stream: WholeOrStream
+    surface: Surface, server: FakeServer, wire: Wire, whole_or_stream: WholeOrStream
 ) -> None:
     """1.8: a call that is running when its provider is closed fails with ClosedError, and once."""
     server.replies(scripted(Hang()))
-    llm = server.llm()
+    llm = wire.llm(server)
     waiting = surface.start(surface.later(llm, "hi", stream=whole_or_stream.streams))
     surface.wait_for(server, lambda s: s.hanging == 1)
 
@@ -378,10 +381,12 @@ def test_one_close_ends_the_calls_of_both_surfaces(
     assert len(server.requests) == 1
 
 
-def test_a_forgotten_provider_closes_its_connections(surface: Surface, server: FakeServer) -> None:
+def test_a_forgotten_provider_closes_its_connections(
+    surface: Surface, server: FakeServer, wire: Wire
+) -> None:
     """1.8: nobody need call close()."""
     server.route = echo
-    llm = server.llm()
+    llm = wire.llm(server)
     surface.generate(llm, "hi")
     server.llms.clear()
     del llm

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from abstractcore import AsyncStream, BasicSession, ClosedError, ConfigurationError, Stream
-from tests.fakes import openai_chat
-from tests.fakes.replies import Hang, Reply, sse
+from tests.fakes import any_wire
+from tests.fakes.replies import Reply
 from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import Surface
+from tests.fakes.wires import Wire
 
 TEXT = "one two three four"
 GC_SECONDS = 2.5
@@ -24,7 +25,7 @@ GC_SECONDS = 2.5
 
 def hanging() -> Reply:
     """A stream that gives TEXT and then nothing more, until the client leaves."""
-    return sse([*openai_chat.text_chunks(TEXT, usage=False)[:-1], Hang()], done=False)
+    return any_wire.unfinished(TEXT, ending="hang")
 
 
 @contextlib.contextmanager
@@ -43,10 +44,10 @@ def listening(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
 
 
 @pytest.fixture(params=["llm", "session"])
-def asked(request: pytest.FixtureRequest, server: FakeServer) -> Any:
+def asked(request: pytest.FixtureRequest, server: FakeServer, wire: Wire) -> Any:
     """Who streams: the LLM itself, or a session, whose turn must end with the stream."""
-    server.replies(hanging(), openai_chat.text("the next"))
-    llm = server.llm()
+    server.replies(hanging(), any_wire.text("the next"))
+    llm = wire.llm(server)
     return llm if request.param == "llm" else BasicSession(llm)
 
 
@@ -210,10 +211,12 @@ def test_a_loop_left_by_break_makes_no_noise(
     assert heard == []
 
 
-def test_a_forgotten_stream_ends_under_warnings_as_errors(surface: Surface, server: FakeServer) -> None:
+def test_a_forgotten_stream_ends_under_warnings_as_errors(
+    surface: Surface, server: FakeServer, wire: Wire
+) -> None:
     """1.8: -W error turns the warning into an unraisable exception, and does not keep the socket."""
     server.replies(hanging())
-    llm = server.llm()
+    llm = wire.llm(server)
     raised: list[Any] = []
     unraisable, sys.unraisablehook = sys.unraisablehook, raised.append
     try:
@@ -227,10 +230,10 @@ def test_a_forgotten_stream_ends_under_warnings_as_errors(surface: Surface, serv
 # ---- a blocking stream beside a loop ----------------------------------------------------------
 
 
-async def test_a_blocking_stream_is_left_inside_a_running_loop(server: FakeServer) -> None:
+async def test_a_blocking_stream_is_left_inside_a_running_loop(server: FakeServer, wire: Wire) -> None:
     """1.8: the loop does not turn in between, and the request is closed all the same."""
     server.replies(hanging())
-    llm = server.llm()
+    llm = wire.llm(server)
 
     for _ in llm.generate("hi", stream=True):
         break
@@ -240,10 +243,10 @@ async def test_a_blocking_stream_is_left_inside_a_running_loop(server: FakeServe
     server.wait_for(lambda s: s.disconnects == 2)
 
 
-def test_a_blocking_stream_outlives_the_loop_it_was_opened_in(server: FakeServer) -> None:
+def test_a_blocking_stream_outlives_the_loop_it_was_opened_in(server: FakeServer, wire: Wire) -> None:
     """1.8, B5: the end of a loop that has nothing to do with it does not cut it short unseen."""
-    server.replies(openai_chat.text(TEXT))
-    llm = server.llm()
+    server.replies(any_wire.text(TEXT))
+    llm = wire.llm(server)
 
     async def open_here() -> tuple[Any, str]:
         stream = llm.generate("hi", stream=True)
@@ -258,10 +261,12 @@ def test_a_blocking_stream_outlives_the_loop_it_was_opened_in(server: FakeServer
 # ---- who else is reading ----------------------------------------------------------------------
 
 
-def test_closing_what_another_reads_is_refused_in_our_own_words(surface: Surface, server: FakeServer) -> None:
+def test_closing_what_another_reads_is_refused_in_our_own_words(
+    surface: Surface, server: FakeServer, wire: Wire
+) -> None:
     """1.8: no RuntimeError of a running generator; the reader goes on, and closing the LLM ends it."""
     server.replies(hanging())
-    llm = server.llm()
+    llm = wire.llm(server)
     handle = surface.open_stream(llm, "hi")
     reading = surface.start(lambda: _read(surface, handle.stream))
     surface.wait_for(server, lambda s: s.hanging == 1)

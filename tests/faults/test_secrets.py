@@ -19,19 +19,20 @@ import pytest
 
 from abstractcore import BasicSession, create_llm
 from abstractcore.drivers.keys import Secret
-from tests.fakes import faults, openai_chat
+from tests.fakes import any_wire, faults, openai_chat
 from tests.fakes.replies import Head, Reply, scripted, sse, whole
 from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import Surface, WholeOrStream
+from tests.fakes.wires import Wire
 from tests.faults.planted import HEADER_KEY, KEY, assert_clean, assert_failure_clean, chain, planted
 
 # ---- objects ----------------------------------------------------------------------------------
 
 
-def test_no_repr_shows_a_key(surface: Surface, server: FakeServer) -> None:
+def test_no_repr_shows_a_key(surface: Surface, server: FakeServer, wire: Wire) -> None:
     """1.10: repr/str/format of provider, session, config, request."""
-    server.replies(openai_chat.text("fine"))
-    llm = planted(server)
+    server.replies(any_wire.text("fine"))
+    llm = planted(server, wire)
     session = BasicSession(llm)
     for _ in range(2):
         provider = llm._provider._inner
@@ -44,10 +45,10 @@ def test_no_repr_shows_a_key(surface: Surface, server: FakeServer) -> None:
         stream.close()
 
 
-def test_a_key_is_kept_in_one_kind_of_object(surface: Surface, server: FakeServer) -> None:
+def test_a_key_is_kept_in_one_kind_of_object(surface: Surface, server: FakeServer, wire: Wire) -> None:
     """1.10: hold a Secret object: no other attribute, list or dict that an LLM reaches holds the key."""
-    server.replies(openai_chat.text("fine"))
-    llm = planted(server)
+    server.replies(any_wire.text("fine"))
+    llm = planted(server, wire)
     surface.generate(llm, "hi")
 
     holders = {type(holder).__name__ for holder, value in _strings(llm) if KEY in value}
@@ -120,20 +121,20 @@ REPLIES: dict[str, Reply] = {
     "closes": faults.closes(),
     "resets": faults.resets(),
     "hangs": faults.hangs(),
-    "hangs in the body": openai_chat.text("four").cut(0.5, ending="hang"),
+    "hangs in the body": any_wire.text("four").cut(0.5, ending="hang"),
     "an odd compression": scripted(Head(200, (("Content-Encoding", KEY), ("Content-Length", "0")))),
-    "broken gzip": faults.gzipped(openai_chat.text("x"), fault="garbage"),
+    "broken gzip": faults.gzipped(any_wire.text("x"), fault="garbage"),
     "deep": faults.deep_json(),
 }
 
 
 @pytest.mark.parametrize("name", REPLIES)
 def test_no_failure_shows_a_key(
-    name: str, surface: Surface, server: FakeServer, whole_or_stream: WholeOrStream
+    name: str, surface: Surface, server: FakeServer, wire: Wire, whole_or_stream: WholeOrStream
 ) -> None:
     """1.10: exception str/repr/args/attrs/pickle; tracebacks with capture_locals; of every phase."""
     server.replies(REPLIES[name])
-    llm = planted(server, max_retries=0)
+    llm = planted(server, wire, max_retries=0)
 
     with pytest.raises(Exception) as caught:  # noqa: PT011
         whole_or_stream.ask(surface, llm, "hi", timeout=0.3)
@@ -178,12 +179,12 @@ def test_no_failure_before_a_request_shows_a_key(name: str) -> None:
                 assert_clean(f"{frame.f_code.co_name}: {frame.f_locals!r}")
 
 
-async def test_no_cancelled_call_shows_a_key(server: FakeServer) -> None:
+async def test_no_cancelled_call_shows_a_key(server: FakeServer, wire: Wire) -> None:
     """1.10: the traceback of a cancel goes through every frame that waits, at each place in turn."""
     from tests.faults.test_lifecycle import CancelledAt
 
-    server.replies(openai_chat.text("one two").in_pieces(60, head=True))
-    llm = planted(server)
+    server.replies(any_wire.text("one two").in_pieces(60, head=True))
+    llm = planted(server, wire)
     count, was_cancelled = 0, True
     while was_cancelled:
         count += 1
@@ -195,11 +196,11 @@ async def test_no_cancelled_call_shows_a_key(server: FakeServer) -> None:
     assert count > 5
 
 
-async def test_a_call_that_is_cancelled_while_it_writes_shows_no_key(make_server: Any) -> None:
+async def test_a_call_that_is_cancelled_while_it_writes_shows_no_key(make_server: Any, wire: Wire) -> None:
     """1.10: the buffer that is being sent begins with the headers."""
     server = make_server(receive_buffer=4096)
     server.replies(faults.hangs(begins="head"))
-    task = asyncio.create_task(planted(server).agenerate("x" * 5_000_000))
+    task = asyncio.create_task(planted(server, wire).agenerate("x" * 5_000_000))
     await server.until(lambda s: s.hanging == 1, 5)
     task.cancel()
 
@@ -210,11 +211,11 @@ async def test_a_call_that_is_cancelled_while_it_writes_shows_no_key(make_server
 
 
 @pytest.mark.parametrize("size", [1, 5_000_000], ids=["reading", "writing"])
-def test_an_interrupted_call_shows_no_key(size: int, make_server: Any) -> None:
+def test_an_interrupted_call_shows_no_key(size: int, make_server: Any, wire: Wire) -> None:
     """1.10: KeyboardInterrupt, as Sentry or rich would show it."""
     server = make_server(receive_buffer=4096)
     server.replies(faults.hangs(begins="head"))
-    llm = planted(server)
+    llm = planted(server, wire)
 
     def interrupt() -> None:
         server.wait_for(lambda s: s.hanging == 1, 5)
@@ -252,12 +253,12 @@ def logged() -> Iterator[list[str]]:
 
 
 def test_no_logger_says_a_key_at_debug(
-    surface: Surface, server: FakeServer, whole_or_stream: WholeOrStream, logged: list[str]
+    surface: Surface, server: FakeServer, wire: Wire, whole_or_stream: WholeOrStream, logged: list[str]
 ) -> None:
     """1.10: logs at DEBUG of our and the transport's loggers, when it goes well and when it fails."""
-    llm = planted(server, max_retries=1)
+    llm = planted(server, wire, max_retries=1)
     session = BasicSession(llm)
-    server.replies(openai_chat.text("fine"))
+    server.replies(any_wire.text("fine"))
     whole_or_stream.ask(surface, session, "hi")
     for name in ("401 that echoes the key", "closes", "200 with an error", "a stream of bad data"):
         server.replies(REPLIES[name])
