@@ -113,6 +113,8 @@ class CutCharacters:
 
     def joined(self, events: list[str]) -> list[str]:
         """Give the JSON texts of the next events with whole characters; the last may have to wait."""
+        if len(events) == 1 and not self._waiting and "\\u" not in events[0]:  # nearly always
+            return events
         whole: list[str] = []
         for event in events:
             if self._waiting:
