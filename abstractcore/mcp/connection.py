@@ -71,8 +71,12 @@ class Connection:
 
     async def list_tools(self, seconds: float) -> list[Any]:
         """Give all that the server lists, as mcp's Tool."""
-        self.is_stale = False
-        return await self.ask(_all_tools, seconds)
+        self.is_stale = False  # before asking: a change that is announced meanwhile counts
+        try:
+            return await self.ask(_all_tools, seconds)
+        except BaseException:
+            self.is_stale = True
+            raise
 
     async def ask(self, question: Callable[[Any], Coroutine[Any, Any, T]], seconds: float) -> T:
         """Ask the client something, for at most *seconds*.

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import os
 import re
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -40,6 +40,7 @@ class Servers:
         self._timeout = timeout
         self._pins = pins
         self._connections = {name: Connection(source) for name, source in sources.items()}
+        self._lists: dict[str, list[Any]] = {}
         self._routes: dict[str, tuple[Connection, str]] = {}
         self._pid = os.getpid()
         self._loop = asyncio.get_running_loop()
@@ -72,7 +73,7 @@ class Servers:
         Raises MCPToolsChangedError when one is described otherwise than before, and
         ConfigurationError when two have one name.
         """
-        specs = await self._look()
+        specs = await self._look(self._connections)
         self._pins.check()
         return specs
 
@@ -80,8 +81,8 @@ class Servers:
         self, name: str, arguments: Mapping[str, Any] | None, timeout: float | None, progress: Progress | None
     ) -> str:
         """Call a tool by the name that `list_tools` gives it; its result is text."""
-        if any(connection.is_stale for connection in self._connections.values()):
-            await self._look()
+        if stale := self._stale_for(name):
+            await self._look(stale)
         self._pins.check(name)
         connection, own_name = self._route(name)
         call = _Call(own_name, _json_object(name, arguments), progress)
@@ -121,24 +122,33 @@ class Servers:
             await asyncio.gather(*(connection.close() for connection in connections))
             raise
 
-    async def _look(self) -> list[ToolSpec]:
-        names, connections = self._connections.keys(), self._connections.values()
-        lists = await asyncio.gather(*(self._listed(connection) for connection in connections))
+    async def _look(self, servers: Iterable[str]) -> list[ToolSpec]:
+        """Ask *servers* what they have, and put it together with what the others had."""
+        asked = list(servers)
+        lists = await asyncio.gather(*(self._listed(self._connections[server]) for server in asked))
+        self._lists.update(zip(asked, lists, strict=True))
         specs: list[ToolSpec] = []
         routes: dict[str, tuple[Connection, str]] = {}
-        for server, connection, tools in zip(names, connections, lists, strict=True):
-            for tool in tools:
+        for server, connection in self._connections.items():
+            for tool in self._lists[server]:
                 name = _offered(f"{server}__{tool.name}" if server else tool.name)
                 if name in routes:
-                    raise ConfigurationError(
-                        f"mcp: two tools would be called {name!r}: one of {routes[name][0].where}, "
-                        f"one of {connection.where}"
-                    )
+                    places = f"one of {routes[name][0].where}, one of {connection.where}"
+                    raise ConfigurationError(f"mcp: two tools would be called {name!r}: {places}")
                 routes[name] = (connection, tool.name)
                 specs.append(ToolSpec(name, tool.description or "", tool.input_schema))
         self._routes = routes
         self._pins.see(specs)
         return specs
+
+    def _stale_for(self, name: str) -> list[str]:
+        """Name the servers to be asked again before a call: that of the tool, all when none has it."""
+        known = self._routes.get(name)
+        return [
+            server
+            for server, connection in self._connections.items()
+            if connection.is_stale and (known is None or known[0] is connection)
+        ]
 
     async def _listed(self, connection: Connection) -> list[Any]:
         try:

@@ -32,6 +32,8 @@ NOT_ONE_SOURCE: list[dict[str, Any]] = [
     {"command": "server", "headers": {"X-Key": KEY}},
     {"url": "http://127.0.0.1/mcp", "args": ["x"]},
     {"command": "server", "args": "x"},
+    {"command": "server", "args": ["x", 1]},
+    {"command": ["server", "x"]},
     {"command": "server", "env": {"X": 1}},
     {"url": "http://127.0.0.1/mcp", "headers": ["X-Key"]},
     {"url": "127.0.0.1/mcp"},

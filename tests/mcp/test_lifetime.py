@@ -25,11 +25,12 @@ from tests.mcp.toolboxes import Toolbox, on_fastmcp, on_mcp_server
 SUM = ("add", {"a": 1, "b": 2})
 
 
-@pytest.fixture
-def http_server() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A FastMCP over HTTP in a process of its own: its URL, and the process."""
+@pytest.fixture(params=["FastMCP", "MCPServer"])
+def http_server(request: pytest.FixtureRequest) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A server over HTTP in a process of its own: its URL, and the process."""
     port = refused_port()
-    process = subprocess.Popen([sys.executable, "-m", "tests.mcp.toolboxes", str(port)], cwd=ROOT)
+    command = [sys.executable, "-m", "tests.mcp.toolboxes", request.param, str(port)]
+    process = subprocess.Popen(command, cwd=ROOT)
     try:
         yield f"http://127.0.0.1:{port}/mcp", process
     finally:
@@ -297,6 +298,7 @@ def test_ctrl_c_ends_a_sync_call_and_leaves_the_client_usable(tmp_path: Path):
         f"""
 import os, signal, threading
 from tests.mcp.toolboxes import on_mcp_server
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 box = on_mcp_server()
 with MCPClient(server=box.server) as client:
     def interrupt():

@@ -77,6 +77,18 @@ def test_one_server_that_dies_leaves_the_others_usable(
     assert surface.call(client, "call_tool", "good__tool") == "tool was called"
 
 
+def test_one_server_of_2026_that_dies_leaves_the_others_usable(
+    surface: Surface, connect: Connect, program: dict[str, Any]
+):
+    """The stream on which it would announce changes ends with it, and is no reason to ask it again."""
+    client = connect(config=config(good=program, bad=program))
+
+    with pytest.raises(MCPConnectionError, match="bad"):
+        surface.call(client, "call_tool", "bad__stop")
+
+    assert surface.call(client, "call_tool", "good__add", {"a": 1, "b": 2}) == "3"
+
+
 def test_a_change_at_one_server_names_the_tool_with_its_server(
     surface: Surface, connect: Connect, raw: Callable[..., Any]
 ):

@@ -1,6 +1,6 @@
 """Servers of tools for the tests: the same tools on FastMCP and on MCPServer, in process or as a program.
 
-`python -m tests.mcp.toolboxes` serves them on stdin and stdout, with a port on HTTP.
+`python -m tests.mcp.toolboxes` serves them on stdin and stdout; with a kind of server and a port, on HTTP.
 """
 
 from __future__ import annotations
@@ -112,7 +112,9 @@ def on_mcp_server() -> Toolbox:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        on_fastmcp().server.run("http", port=int(sys.argv[1]), show_banner=False, log_level="error")
+    if sys.argv[1:2] == ["FastMCP"]:
+        on_fastmcp().server.run("http", port=int(sys.argv[2]), show_banner=False, log_level="error")
+    elif sys.argv[1:2] == ["MCPServer"]:
+        on_mcp_server().server.run("streamable-http", port=int(sys.argv[2]))
     else:
         on_mcp_server().server.run("stdio")
