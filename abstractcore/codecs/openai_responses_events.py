@@ -193,6 +193,8 @@ class ResponsesAnswer:
         """Take an item as it is in the end, and give the texts of which nothing had come."""
         if item.is_done:
             return []
+        if data.get("type") == "message" and not is_array(data.get("content", [])):
+            raise ResponseError("the answer's message holds no list of parts")
         item.is_done = True
         item.end(data)
         streamed = {kind for kind, _ in item.given}
