@@ -122,6 +122,7 @@ class BlockingStream(httpcore.NetworkStream):
             self.close()
             raise httpcore.ConnectTimeout from failure
         except OSError as failure:
+            _close_half_made(failure)
             self.close()
             raise httpcore.ConnectError(str(failure)) from failure
         self._clock.expect_head()
@@ -177,6 +178,16 @@ def _connect(host: str, port: int, limit: float) -> socket.socket:
                 raise
             failure = error
     raise failure
+
+
+def _close_half_made(failure: OSError) -> None:
+    """Close the socket that ssl was making when the peer reset it: some Pythons leave it to the collector."""
+    trace = failure.__traceback__
+    while trace is not None:
+        made = trace.tb_frame.f_locals.get("self")
+        if isinstance(made, ssl.SSLSocket):
+            made.close()
+        trace = trace.tb_next
 
 
 class BlockingSockets(httpcore.NetworkBackend):
