@@ -12,12 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.surfaces import Surface
-
-pytest.importorskip("mcp", reason="the mcp extra is not installed")
-pytest.importorskip("fastmcp", reason="fastmcp is not installed: pip install --group dev")
-
 from abstractcore.mcp import AsyncMCPClient, MCPClient
+from tests.fakes.surfaces import Surface
 from tests.mcp.toolboxes import Toolbox, on_fastmcp, on_mcp_server
 
 ROOT = Path(__file__).parents[2]

@@ -17,7 +17,6 @@ import pytest
 
 from abstractcore import ClosedError, ConfigurationError, MCPConnectionError
 from abstractcore.mcp import AsyncMCPClient, MCPClient
-from tests.fakes.network import refused_port
 from tests.fakes.surfaces import Surface
 from tests.mcp.conftest import ROOT, Connect, children
 from tests.mcp.toolboxes import Toolbox, on_fastmcp, on_mcp_server
@@ -28,28 +27,16 @@ SUM = ("add", {"a": 1, "b": 2})
 @pytest.fixture(params=["FastMCP", "MCPServer"])
 def http_server(request: pytest.FixtureRequest) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A server over HTTP in a process of its own: its URL, and the process."""
-    port = refused_port()
-    command = [sys.executable, "-m", "tests.mcp.toolboxes", request.param, str(port)]
-    process = subprocess.Popen(command, cwd=ROOT)
-    try:
+    command = [sys.executable, "-m", "tests.mcp.toolboxes", request.param]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
         yield f"http://127.0.0.1:{port}/mcp", process
-    finally:
         process.kill()
-        process.wait(10)
-
-
-def connected_once_it_listens(connect: Connect, **options: Any) -> Any:
-    """A process that starts has no event for us: try until it answers."""
-    for _ in range(200):
-        try:
-            return connect(**options)
-        except MCPConnectionError:
-            threading.Event().wait(0.1)
-    raise AssertionError("the server did not start")
 
 
 def test_g1_a_server_over_http_is_connected_to(surface: Surface, connect: Connect, http_server: Any):
-    client = connected_once_it_listens(connect, url=http_server[0], headers={"X-Test": "1"})
+    client = connect(url=http_server[0], headers={"X-Test": "1"})
     told: list[float] = []
 
     result = surface.call(
@@ -65,7 +52,7 @@ def test_g3_a_server_over_http_that_dies_fails_the_calls_under_way(
     surface: Surface, connect: Connect, http_server: Any
 ):
     url, process = http_server
-    client = connected_once_it_listens(connect, url=url)
+    client = connect(url=url)
     calls = [surface.start(surface.later(client, "wait", method="call_tool")) for _ in range(3)]
     assert surface.call(client, "call_tool", *SUM) == "3"
 

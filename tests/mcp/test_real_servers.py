@@ -29,7 +29,6 @@ def on_node(package: str, *args: str) -> dict[str, Any]:
 
 @pytest.fixture
 def time_server() -> dict[str, Any]:
-    pytest.importorskip("mcp_server_time", reason="mcp-server-time is not installed: pip install --group dev")
     return {"command": sys.executable, "args": ["-m", "mcp_server_time", "--local-timezone", "UTC"]}
 
 

@@ -1,18 +1,21 @@
 """Servers of tools for the tests: the same tools on FastMCP and on MCPServer, in process or as a program.
 
-`python -m tests.mcp.toolboxes` serves them on stdin and stdout; with a kind of server and a port, on HTTP.
+`python -m tests.mcp.toolboxes` serves them on stdin and stdout; with a kind of server on HTTP, at the port
+that it prints.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import sys
 import threading
 from typing import Any
 
 import fastmcp
 import mcp.server.mcpserver
+import uvicorn
 from mcp_types import ImageContent, TextContent
 
 INPUT = {
@@ -111,10 +114,19 @@ def on_mcp_server() -> Toolbox:
     return box
 
 
+def serve_http(kind: str) -> None:
+    """The port is open before it is told, so nobody has to try until it is."""
+    app = (
+        on_fastmcp().server.http_app() if kind == "FastMCP" else on_mcp_server().server.streamable_http_app()
+    )
+    listener = socket.create_server(("127.0.0.1", 0))
+    print(listener.getsockname()[1], flush=True)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+    asyncio.run(server.serve(sockets=[listener]))
+
+
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["FastMCP"]:
-        on_fastmcp().server.run("http", port=int(sys.argv[2]), show_banner=False, log_level="error")
-    elif sys.argv[1:2] == ["MCPServer"]:
-        on_mcp_server().server.run("streamable-http", port=int(sys.argv[2]))
+    if len(sys.argv) > 1:
+        serve_http(sys.argv[1])
     else:
         on_mcp_server().server.run("stdio")
