@@ -13,6 +13,7 @@ from abstractcore import ToolError
 from tests.fakes.surfaces import Surface
 from tests.mcp.conftest import Connect
 from tests.real.conftest import node
+from tests.real.processes import absent
 
 NPM = Path(sys.prefix) / "npm" / "node_modules" / "@modelcontextprotocol"
 
@@ -21,9 +22,9 @@ def on_node(package: str, *args: str) -> dict[str, Any]:
     """The options that start a server of the npm packages."""
     node_path, script = node(), NPM / package / "dist" / "index.js"
     if node_path is None:
-        pytest.skip("Node.js is not installed")
+        absent("Node.js is not installed")
     if not script.exists():
-        pytest.skip(f"@modelcontextprotocol/{package} is not installed: `make test` does that")
+        absent(f"@modelcontextprotocol/{package} is not installed: `make test` does that")
     return {"command": node_path, "args": [str(script), *args]}
 
 
