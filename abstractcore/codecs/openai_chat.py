@@ -60,7 +60,7 @@ class OpenAIChat:
     top_k: bool = True
     penalties: bool = True
     stream_usage: bool = True
-    schema_mode: Literal["json_schema", "json_object"] | None = "json_schema"
+    schema_mode: Literal["json_schema", "json_object", "structured_outputs"] | None = "json_schema"
     strict_schema: bool = False
     thinking: ThinkingStyle | None = None
     think_marks: bool = True
@@ -85,7 +85,7 @@ class OpenAIChat:
         body.update(self._sampling(request, lacking))
         if request.schema is not None:
             body.update(self._schema(request.schema, lacking))
-            if self.schema_mode != "json_schema":
+            if self.schema_mode not in ("json_schema", "structured_outputs"):
                 _tell(messages, request.schema)
         if request.thinking is not None:
             body.update(self._thinking(request.thinking, lacking))
@@ -135,6 +135,8 @@ class OpenAIChat:
         if self.schema_mode is None:
             lacking.append("schema")
             return {}
+        if self.schema_mode == "structured_outputs":  # vLLM's own; its row uses OpenAI's (docs/why.md)
+            return {"structured_outputs": {"json": dict(schema.schema)}}
         if self.schema_mode == "json_object":
             return {"response_format": {"type": "json_object"}}
         wire: dict[str, Any] = {"name": schema_name(schema.name), "schema": dict(schema.schema)}

@@ -154,6 +154,9 @@ def test_a_schema_is_the_response_format() -> None:
     assert body_of(schema=schema) == {
         "response_format": {"type": "json_schema", "json_schema": {"name": "Page_City", "schema": SCHEMA}}
     }
+    assert body_of(OpenAIChat(schema_mode="structured_outputs"), schema=schema) == {
+        "structured_outputs": {"json": schema.schema}
+    }
     assert body_of(OpenAIChat(schema_mode="json_object"), schema=schema) == {
         "response_format": {"type": "json_object"}
     }
