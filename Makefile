@@ -43,9 +43,9 @@ docs: $(VENV)/.dev
 	@$(BIN)/pytest tests/docs $(ARGS)
 
 bench: $(VENV)/.dev
-	@for benchmark in $(wildcard benchmarks/overhead.py benchmarks/agents.py benchmarks/batching.py); do \
-	    echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; \
-	done
+	@missed=0; for benchmark in $(wildcard benchmarks/overhead.py benchmarks/batching.py benchmarks/agents.py); do \
+	    echo "== $$benchmark"; $(BIN)/python $$benchmark || missed=1; \
+	done; exit $$missed
 
 clean:
 	rm -rf $(VENV) dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage
