@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Unpack
 
 from abstractcore.drivers.keys import Headers, Secret, conceal
 from abstractcore.engines.catalog import ENGINE_OPTIONS, ENGINES, engine_provider
-from abstractcore.errors import ConfigurationError, UnknownProviderError, UnsupportedFeatureError
+from abstractcore.errors import ConfigurationError, UnknownProviderError
 from abstractcore.generation.ask import SAMPLING, Sampling, check_known, sampling_fields
 from abstractcore.generation.messages import check_retries, check_timeout
 from abstractcore.generation.retry import Retry
@@ -31,9 +31,12 @@ class Options(Sampling, total=False):
     *prompted_tools*: describe tools in the prompt and read their calls out of the text; without
     it that is done once a server says that its model has no tools, and with False never.
 
-    For a model in this process: *deterministic* (the same greedy text alone and in a batch,
-    slower), *device*, *cache_gb* (the most memory that the KV cache takes), *max_batch* (calls
-    that are answered at a time), *threads* (of the CPU; all of them unless set).
+    For a model in this process, where its engine has them: *deterministic* (the same greedy text
+    alone and in a batch, slower), *device*, *dtype*, *cache_gb* (the most memory that the KV cache
+    takes, 2), *max_batch* (calls that are answered at a time, 16), *max_context* (tokens of the longest
+    prompt and answer), *threads* (of the CPU; all of them unless set), *prefix_cache* (keep the KV cache
+    for a conversation's next turn, True), *adapters* (paths of LoRA adapters), *draft_model* (the path of
+    a smaller model that guesses ahead).
 
     Sampling parameters are the defaults of every call.
     """
@@ -49,14 +52,19 @@ class Options(Sampling, total=False):
     read_timeout: float
     max_body_bytes: int
     deterministic: bool
-    device: str
+    device: str | None
+    dtype: str | None
     cache_gb: int
     max_batch: int
+    max_context: int | None
     threads: int | None
+    prefix_cache: bool
+    adapters: str | Sequence[str]
+    draft_model: str | None
 
 
-_TO_COME = ("huggingface", "llamacpp", "mlx")
 _LIMITS = ("max_connections", "connect_timeout", "read_timeout", "max_body_bytes")
+_NAMED = ("provider", "model", "timeout", "max_retries", "strict")
 _REMOTE = ("base_url", "api_key", "headers", "api", "client", "prompted_tools", *_LIMITS)
 
 
@@ -84,15 +92,7 @@ def create_llm(
     """
     conceal(options)
     name, model = _split(provider, model)
-    given: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
-    known = (*SAMPLING, *(ENGINE_OPTIONS if name in ENGINES else _REMOTE))
-    named = ("provider", "model", "timeout", "max_retries", "strict")
-    check_known(options, (*SAMPLING, *_REMOTE, *ENGINE_OPTIONS, *named), "create_llm")
-    check_known(given, (*known, *named), "create_llm")
-    defaults = {key: given.pop(key) for key in SAMPLING if key in given}
-    sampling_fields(defaults)
-    if (seconds := check_timeout(timeout)) is not None:
-        defaults["timeout"] = seconds
+    given, defaults = _checked(name, options, timeout)
     retry = Retry(check_retries(max_retries))
     make = engine_provider if name in ENGINES else _remote
     policy = {"timeout": timeout, "max_retries": max_retries, "strict": strict}
@@ -105,6 +105,21 @@ def create_llm(
     )
 
 
+def _checked(
+    name: str, options: Mapping[str, Any], timeout: float | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Give the options of the provider, and the defaults of every call, apart."""
+    given = {key: value for key, value in options.items() if value is not None}
+    known = ENGINE_OPTIONS if name in ENGINES else _REMOTE
+    check_known(options, (*SAMPLING, *_REMOTE, *ENGINE_OPTIONS, *_NAMED), "create_llm")
+    check_known(given, (*SAMPLING, *known, *_NAMED), "create_llm")
+    defaults = {key: given.pop(key) for key in SAMPLING if key in given}
+    sampling_fields(defaults)
+    if (seconds := check_timeout(timeout)) is not None:
+        defaults["timeout"] = seconds
+    return given, defaults
+
+
 def _split(provider: str, model: str | None) -> tuple[str, str | None]:
     if not isinstance(provider, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError(f"provider must be a name such as 'openai', not {type(provider).__name__}")
@@ -113,10 +128,6 @@ def _split(provider: str, model: str | None) -> tuple[str, str | None]:
         raise ConfigurationError(f"two models were named: {rest!r} and {model!r}")
     name = name.strip().lower()
     known = (*PROVIDERS, *ENGINES)
-    if name in _TO_COME:
-        raise UnsupportedFeatureError(
-            f"{name}: this engine is not built yet; `openvino` runs GGUF models in this process"
-        )
     if name not in known:
         close = get_close_matches(name, known, 3, 0.5)
         hint = f" Did you mean {' or '.join(close)}?" if close else f" There are: {', '.join(sorted(known))}."
@@ -145,10 +156,6 @@ def _remote(
     from abstractcore.providers.sdk import check_alone, client_transport, resolve_client
     from abstractcore.providers.settings import choose_codec, resolve
 
-    if not model:
-        raise ConfigurationError(f"{name}: which model? Pass model=, or {name}:<model>.")
-    if not isinstance(model, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConfigurationError(f"{name}: model must be a name, not {type(model).__name__}")
     row = PROVIDERS[name]
     bounds = limits(max_connections, connect_timeout, read_timeout, max_body_bytes)
     if client is not None:
@@ -157,7 +164,7 @@ def _remote(
     codec = choose_codec(name, row, api, is_own=where.is_own)
     provider = HttpProvider(
         name,
-        model,
+        _model_name(name, model),
         endpoint=row,
         codec=codec,
         where=where,
@@ -167,6 +174,14 @@ def _remote(
         transport=None if client is None else client_transport(name, codec, client, bounds),
     )
     return provider if prompted_tools is False else PromptedTools(provider, always=bool(prompted_tools))
+
+
+def _model_name(name: str, model: str | None) -> str:
+    if not model:
+        raise ConfigurationError(f"{name}: which model? Pass model=, or {name}:<model>.")
+    if not isinstance(model, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"{name}: model must be a name, not {type(model).__name__}")
+    return model
 
 
 def _without_secrets(options: Mapping[str, Any]) -> dict[str, Any]:

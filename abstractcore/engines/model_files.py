@@ -1,12 +1,13 @@
 """What stands at a model's path, looked at before anything native opens it.
 
-Knows the files of GGUF and OpenVINO models. Reads no code and fetches nothing.
+Knows the files of GGUF, OpenVINO and safetensors models. Reads no code and fetches nothing.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,28 +35,53 @@ class ModelFiles:
     size_bytes: int
 
 
-def look_at(path: str) -> ModelFiles:
-    """Check the GGUF file or the OpenVINO folder at *path*. Raises ModelLoadError, naming it."""
+def format_at(path: str) -> str | None:
+    """Tell by the files' names what stands at *path*: gguf, openvino or safetensors, None for neither."""
+    place = Path(path)
+    if place.is_file():
+        return "gguf"
+    if (place / _OPENVINO_FILES[0]).exists():
+        return "openvino"
+    if any(place.glob("*.safetensors")):
+        return "safetensors"
+    return None
+
+
+def look_at(path: str, formats: Collection[str]) -> ModelFiles:
+    """Check the model at *path*, which must have one of *formats*. Raises ModelLoadError, naming it."""
     place = Path(path)
     if not place.exists():
         raise ModelLoadError(f"there is no model at {path}")
-    if place.is_dir():
-        return _folder(place)
+    found = format_at(path)
+    if found is None or found not in formats:
+        raise ModelLoadError(f"{path} is {_KINDS[found]}; this engine reads {_named(formats)}")
+    return _LOOKS[found](place)
+
+
+def _named(formats: Collection[str]) -> str:
+    return " and ".join(_KINDS[form] for form in formats)
+
+
+def _gguf(place: Path) -> ModelFiles:
     try:
         metadata = read_gguf(place)
     except (ValueError, OSError) as failure:
-        raise ModelLoadError(f"{path} cannot be loaded: {_words(failure)}") from failure
+        raise ModelLoadError(f"{place} cannot be loaded: {_words(failure)}") from failure
     length = metadata.get(f"{metadata.get('general.architecture')}.context_length")
-    return ModelFiles(path, length if isinstance(length, int) else None, place.stat().st_size)
+    return ModelFiles(str(place), length if isinstance(length, int) else None, place.stat().st_size)
 
 
-def _folder(place: Path) -> ModelFiles:
+def _openvino(place: Path) -> ModelFiles:
     missing = [name for name in _OPENVINO_FILES if not (place / name).is_file()]
     if missing:
         raise ModelLoadError(
-            f"{place} is not an OpenVINO model: {', '.join(missing)} missing. Pass a .gguf file, "
-            "or a folder made by `optimum-cli export openvino`"
+            f"{place} is no whole OpenVINO model: {', '.join(missing)} missing. "
+            "`optimum-cli export openvino` writes all of them"
         )
+    return _folder(place)
+
+
+def _folder(place: Path) -> ModelFiles:
     size = sum(entry.stat().st_size for entry in os.scandir(place) if entry.is_file())
     return ModelFiles(str(place), _context_length(place / "config.json"), size)
 
@@ -74,3 +100,16 @@ def _context_length(config: Path) -> int | None:
 
 def _words(failure: Exception) -> str:
     return failure.strerror or type(failure).__name__ if isinstance(failure, OSError) else str(failure)
+
+
+_KINDS: Mapping[str | None, str] = {
+    "gguf": "a GGUF file",
+    "openvino": "an OpenVINO folder",
+    "safetensors": "a folder of safetensors weights",
+    None: "no model that is known here",
+}
+_LOOKS: Mapping[str, Callable[[Path], ModelFiles]] = {
+    "gguf": _gguf,
+    "openvino": _openvino,
+    "safetensors": _folder,
+}

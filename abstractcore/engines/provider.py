@@ -102,12 +102,14 @@ class _Answer:
         self._began = time.perf_counter()
         self._first: float | None = None
         self._input = self._output = 0
+        self._cached: int | None = None
         self.warnings: tuple[str, ...] = ()
         self.is_over = False
 
     def accept(self, accepted: Accepted, warnings: tuple[str, ...]) -> None:
         """Note what the prompt came to."""
         self._input = accepted.input_tokens
+        self._cached = accepted.cached_tokens
         self.warnings = (*warnings, *accepted.warnings)
 
     def take(self, delta: Delta) -> list[StreamChunk]:
@@ -122,7 +124,7 @@ class _Answer:
         return chunks
 
     def _done(self, reason: FinishReason) -> StreamChunk:
-        usage = Usage(self._input, self._output, self._input + self._output)
+        usage = Usage(self._input, self._output, self._input + self._output, self._cached)
         metadata: dict[str, Any] = {"model": self._model, "warnings": self.warnings}
         metadata["raw"] = {"finish_reason": reason, "timings": self._timings()}
         return StreamChunk("done", usage=usage, finish_reason=reason, metadata=metadata)

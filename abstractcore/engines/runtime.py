@@ -40,13 +40,14 @@ class Accepted:
     """The runtime's first word on a job: its prompt has been read and its prefill begins.
 
     *thinks* says that the chat template has opened a think block, *warnings* what of the prompt this
-    model cannot take.
+    model cannot take, *cached_tokens* how many of the input came out of the KV cache, where that is known.
     """
 
     job: int
     input_tokens: int
     thinks: bool = False
     warnings: tuple[str, ...] = ()
+    cached_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

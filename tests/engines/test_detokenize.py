@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from abstractcore.engines.detokenize import Detokenizer, FromBytes, FromWindow, StopTexts
+from abstractcore.engines.worker.detokenize import Detokenizer, FromBytes, FromWindow, StopTexts
 
 TEXT = "naïve café 日本語 🙂👩‍👩‍👧  two  spaces\n\n\tTab"
 VOCABULARY = {number: bytes([number]) for number in range(256)} | {256: b"<|im_end|>", 257: b"<think>"}

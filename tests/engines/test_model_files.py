@@ -14,6 +14,7 @@ from abstractcore.errors import ModelLoadError
 
 from .conftest import TINY
 
+FORMATS = ("gguf", "openvino")
 HEADER = b"GGUF" + struct.pack("<I", 3)
 
 
@@ -60,7 +61,7 @@ def test_a_file_that_is_no_model_is_refused(damage: str, tmp_path: Path) -> None
     began = time.monotonic()
 
     with pytest.raises(ModelLoadError, match=r"model\.gguf"):
-        look_at(str(path))
+        look_at(str(path), FORMATS)
     assert time.monotonic() - began < 1
 
 
@@ -71,17 +72,17 @@ def test_every_cut_of_a_model_is_noticed(tmp_path: Path) -> None:
     for size in [*range(0, 2000, 97), *range(2000, len(whole), 9973), len(whole) - 1]:
         path.write_bytes(whole[:size])
         with pytest.raises(ModelLoadError, match=r"cut\.gguf"):
-            look_at(str(path))
+            look_at(str(path), FORMATS)
     path.write_bytes(whole)
-    look_at(str(path))
+    look_at(str(path), FORMATS)
 
 
 def test_a_model_says_how_long_its_context_is() -> None:
     metadata = read_gguf(TINY)
 
     assert metadata["general.architecture"] == "llama"
-    assert look_at(str(TINY)).context_length == metadata["llama.context_length"] == 2048
-    assert look_at(str(TINY)).size_bytes == TINY.stat().st_size
+    assert look_at(str(TINY), FORMATS).context_length == metadata["llama.context_length"] == 2048
+    assert look_at(str(TINY), FORMATS).size_bytes == TINY.stat().st_size
 
 
 def folder(path: Path, *, config: str | None) -> Path:
@@ -100,7 +101,7 @@ def folder(path: Path, *, config: str | None) -> Path:
 def test_an_openvino_folder_says_it_in_its_config(
     tmp_path: Path, config: str | None, length: int | None
 ) -> None:
-    assert look_at(str(folder(tmp_path, config=config))).context_length == length
+    assert look_at(str(folder(tmp_path, config=config)), FORMATS).context_length == length
 
 
 def test_a_folder_that_lacks_its_tokenizer_is_refused(tmp_path: Path) -> None:
@@ -109,9 +110,9 @@ def test_a_folder_that_lacks_its_tokenizer_is_refused(tmp_path: Path) -> None:
     (tmp_path / "openvino_detokenizer.xml").unlink()
 
     with pytest.raises(ModelLoadError, match=r"openvino_detokenizer\.xml missing.*optimum-cli"):
-        look_at(str(tmp_path))
+        look_at(str(tmp_path), FORMATS)
 
 
 def test_a_config_that_is_no_json_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelLoadError, match=r"config\.json"):
-        look_at(str(folder(tmp_path, config="{nope")))
+        look_at(str(folder(tmp_path, config="{nope")), FORMATS)

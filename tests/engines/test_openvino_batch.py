@@ -1,16 +1,17 @@
-"""The worker's batch, over a model that does as it is told."""
+"""The worker's batch, over OpenVINO requests to a pipeline that does as it is told."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from abstractcore.engines.detokenize import FromBytes
-from abstractcore.engines.openvino_batch import Batch
 from abstractcore.engines.runtime import Refused
+from abstractcore.engines.worker import openvino
+from abstractcore.engines.worker.batch import Batch, Reading
+from abstractcore.engines.worker.detokenize import FromBytes
 
 BAD = '{"type": "bogus"}'
 DOUBTFUL = '{"type": "string", "pattern": "a+"}'
@@ -46,8 +47,8 @@ class Handle:
         self.ready.append({0: output})
 
 
-class ScriptedModel:
-    """A model without weights."""
+class Scripted:
+    """A pipeline without weights."""
 
     context_length = 100
 
@@ -57,10 +58,10 @@ class ScriptedModel:
         self.together: list[list[str | None]] = []
         self.is_broken = False
 
-    def read(self, prompt: Any) -> tuple[list[int], bool, list[str]]:
+    def read(self, prompt: Any) -> Reading:
         if prompt["messages"] == "too long":
             raise Refused("ContextLengthError", "too long")
-        return [1, 2, 3], False, []
+        return Reading([1, 2, 3])
 
     def start(self, number: int, ids: Sequence[int], prompt: Any, room: int, seed: int) -> Handle:
         self.seeds.append(seed)
@@ -81,6 +82,17 @@ class ScriptedModel:
 
     def detokenizer(self) -> FromBytes:
         return FromBytes({number: bytes([number]) for number in range(256)}, ())
+
+
+@pytest.fixture
+def over(monkeypatch: pytest.MonkeyPatch) -> Callable[[Scripted], Batch]:
+    """Make a batch over a pipeline."""
+
+    def make(pipeline: Scripted) -> Batch:
+        monkeypatch.setattr(openvino, "_open", lambda options: pipeline)
+        return Batch(openvino.Model({}))
+
+    return make
 
 
 def prompt(text: str, *, schema: str | None = None, stop: Sequence[str] = (), seed: int | None = None) -> Any:
@@ -108,42 +120,42 @@ def run(batch: Batch, prompts: Sequence[Any]) -> dict[int, str]:
     return texts
 
 
-def test_a_full_cache_ends_one_job_alone() -> None:
+def test_a_full_cache_ends_one_job_alone(over: Callable[[Scripted], Batch]) -> None:
     """FAULTS 1.11: OutOfMemoryError for that request; the others continue."""
-    texts = run(Batch(ScriptedModel()), [prompt("abc"), prompt("a!"), prompt("déf")])
+    texts = run(over(Scripted()), [prompt("abc"), prompt("a!"), prompt("déf")])
 
     assert texts == {0: "abc", 1: "OutOfMemoryError", 2: "déf"}
 
 
-def test_a_prompt_that_is_refused_ends_alone() -> None:
-    texts = run(Batch(ScriptedModel()), [prompt("too long"), prompt("b")])
+def test_a_prompt_that_is_refused_ends_alone(over: Callable[[Scripted], Batch]) -> None:
+    texts = run(over(Scripted()), [prompt("too long"), prompt("b")])
 
     assert texts == {0: "ContextLengthError", 1: "b"}
 
 
-def test_a_stop_text_cancels_the_request() -> None:
-    model = ScriptedModel()
-    texts = run(Batch(model), [prompt("one STOP two", stop=["STOP"])])
+def test_a_stop_text_cancels_the_request(over: Callable[[Scripted], Batch]) -> None:
+    model = Scripted()
+    texts = run(over(model), [prompt("one STOP two", stop=["STOP"])])
 
     assert texts == {0: "one "}
     assert model.is_idle()
     assert len(model.together) < 11
 
 
-def test_a_doubtful_grammar_does_its_first_step_alone() -> None:
+def test_a_doubtful_grammar_does_its_first_step_alone(over: Callable[[Scripted], Batch]) -> None:
     """CONTRACT I1: a refusal in the middle of a batch would break it for all."""
-    model = ScriptedModel()
+    model = Scripted()
     prompts = [prompt("abc"), prompt("x", schema=BAD), prompt("def"), prompt("yz", schema=DOUBTFUL)]
-    texts = run(Batch(model), prompts)
+    texts = run(over(model), prompts)
 
     assert texts == {0: "abc", 1: "ConfigurationError", 2: "def", 3: "yz"}
     assert [step for step in model.together if BAD in step] == [[BAD]]
     assert next(step for step in model.together if DOUBTFUL in step) == [DOUBTFUL]
 
 
-def test_a_grammar_that_has_passed_joins_the_batch() -> None:
-    model = ScriptedModel()
-    batch = Batch(model)
+def test_a_grammar_that_has_passed_joins_the_batch(over: Callable[[Scripted], Batch]) -> None:
+    model = Scripted()
+    batch = over(model)
     run(batch, [prompt("a", schema=DOUBTFUL)])
     model.together.clear()
     run(batch, [prompt("abc"), prompt("def", schema=DOUBTFUL), prompt("ghi", schema=PLAIN)])
@@ -151,18 +163,18 @@ def test_a_grammar_that_has_passed_joins_the_batch() -> None:
     assert model.together[0] == [None, DOUBTFUL, PLAIN]
 
 
-def test_a_step_that_fails_for_no_grammar_is_the_end() -> None:
-    model = ScriptedModel()
+def test_a_step_that_fails_for_no_grammar_is_the_end(over: Callable[[Scripted], Batch]) -> None:
+    model = Scripted()
     model.is_broken = True
 
     with pytest.raises(RuntimeError):
-        run(Batch(model), [prompt("abc")])
+        run(over(model), [prompt("abc")])
 
 
-def test_a_cancelled_job_is_out_of_the_model_with_the_next_step() -> None:
+def test_a_cancelled_job_is_out_of_the_model_with_the_next_step(over: Callable[[Scripted], Batch]) -> None:
     """CONTRACT I1"""
-    model = ScriptedModel()
-    batch = Batch(model)
+    model = Scripted()
+    batch = over(model)
     batch.add(1, prompt("a" * 50))
     batch.add(2, prompt("b" * 50, schema=BAD))
     batch.step()
@@ -175,10 +187,10 @@ def test_a_cancelled_job_is_out_of_the_model_with_the_next_step() -> None:
     assert batch.step() == []
 
 
-def test_requests_without_a_seed_have_different_ones() -> None:
+def test_requests_without_a_seed_have_different_ones(over: Callable[[Scripted], Batch]) -> None:
     """The runtime's default would give all of them the same text."""
-    model = ScriptedModel()
-    run(Batch(model), [prompt("a"), prompt("a"), prompt("a", seed=7), prompt("a", seed=-1)])
+    model = Scripted()
+    run(over(model), [prompt("a"), prompt("a"), prompt("a", seed=7), prompt("a", seed=-1)])
 
     assert len(set(model.seeds)) == 4
     assert model.seeds[2:] == [7, 2**63 - 1]

@@ -307,7 +307,7 @@ def test_a_forked_child_leaves_its_parents_worker_alone(needs_openvino: None) ->
 def test_the_worker_imports_little(needs_openvino: None) -> None:
     """Its start is waited for: nothing of ours that it has no use for is loaded there."""
     process = in_a_process("""
-        import sys, abstractcore.engines.openvino_worker, abstractcore.engines.openvino_batch
+        import sys, abstractcore.engines.worker.__main__, abstractcore.engines.worker.openvino
         print(*sorted({"httpx", "pydantic", "tenacity"} & set(sys.modules)))
     """)
 

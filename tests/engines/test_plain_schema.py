@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from abstractcore.engines.plain_schema import is_plain
+from abstractcore.engines.worker.plain_schema import is_plain
 from abstractcore.generation.schema import output_schema
 
 

@@ -1,8 +1,8 @@
-"""OpenVINO's continuous batching, in a process of its own: this is the side that asks.
+"""A model in a process of its own: this is the side that asks.
 
 The two go in lockstep: one message down with what to cancel and to add, one step there, one message
 up with what it gave. Measured on two cores, the round trip costs a twentieth of a millisecond,
-while a step in this process would stop every other thread for as long as it takes, and a process
+while a step in this process may stop every other thread for as long as it takes, and a process
 that dies of a damaged model is here an error.
 """
 
@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -25,17 +25,21 @@ from abstractcore.errors import EngineDeadError, ModelLoadError, OutOfMemoryErro
 if TYPE_CHECKING:
     from abstractcore.engines.options import EngineOptions
 
-_WORKER = "abstractcore.engines.openvino_worker"
+_WORKER = "abstractcore.engines.worker"
 _REPORT_BYTES = 4096
 _REPORT_LINES = 3
 _MEMORY_WORDS = ("bad_alloc", "bad alloc", "allocate", "memoryerror", "out of memory")
 
 
-class OpenVinoRuntime:
-    """One model in one worker process."""
+class ProcessRuntime:
+    """One model in one worker process. *engine* names the module of the worker that runs it."""
 
-    def __init__(self, path: str, options: EngineOptions) -> None:
-        self.max_batch = options.max_batch
+    def __init__(
+        self, engine: str, path: str, options: EngineOptions, *, formats: Collection[str], max_batch: int
+    ) -> None:
+        self.max_batch = max_batch
+        self._engine = engine
+        self._formats = formats
         self._path = path
         self._options = options
         self._pid = os.getpid()
@@ -49,9 +53,10 @@ class OpenVinoRuntime:
 
     def load(self, progress: Progress) -> None:
         """Look at the files, start the worker, and wait until it has the model."""
-        files = look_at(self._path)
+        files = look_at(self._path, self._formats)
         self._start()
-        self._send({"path": self._path, "context_length": files.context_length, **asdict(self._options)})
+        options = {"path": self._path, "context_length": files.context_length, **asdict(self._options)}
+        self._send({"engine": self._engine, "options": options})
         while True:
             told = self._receive_while_loading()
             if "ready" in told:
@@ -105,7 +110,7 @@ class OpenVinoRuntime:
         self._send(message)
         told = self._receive()
         if "died" in told:
-            raise EngineDeadError(f"OpenVINO failed: {_shortened(told['died'])}")
+            raise EngineDeadError(f"{self._engine} failed: {_shortened(told['died'])}")
         return [_EVENTS[kind](*fields) for kind, *fields in told["events"]]
 
     # ---- the worker ----
@@ -129,7 +134,7 @@ class OpenVinoRuntime:
         self._worker.kill()
         code = self._worker.wait()
         ended = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-        return EngineDeadError(f"the OpenVINO process {ended}{self._last_words()}")
+        return EngineDeadError(f"the {self._engine} process {ended}{self._last_words()}")
 
     def _last_words(self) -> str:
         if self._report is None:
@@ -166,8 +171,8 @@ class OpenVinoRuntime:
                 pipe.close()
 
 
-def _accepted(job: int, tokens: int, thinks: bool, warnings: list[str]) -> Accepted:
-    return Accepted(job, tokens, thinks, tuple(warnings))
+def _accepted(job: int, tokens: int, thinks: bool, warnings: list[str], cached: int | None) -> Accepted:
+    return Accepted(job, tokens, thinks, tuple(warnings), cached)
 
 
 def _failed(job: int, kind: str, message: str) -> Failed:

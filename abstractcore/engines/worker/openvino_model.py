@@ -12,8 +12,9 @@ from typing import Any
 import openvino
 import openvino_genai
 
-from abstractcore.engines.detokenize import PROBE, Detokenizer, FromBytes, FromWindow
 from abstractcore.engines.runtime import Refused
+from abstractcore.engines.worker.batch import Reading
+from abstractcore.engines.worker.detokenize import PROBE, Detokenizer, FromBytes, FromWindow
 
 # The runtime's own parameters that do not change what comes out of it in kind.
 _EXTRA = ("min_p", "repetition_penalty", "no_repeat_ngram_size", "min_new_tokens", "ignore_eos")
@@ -32,12 +33,12 @@ _TOKENS_PER_STEP = 256
 _UNKNOWN_CONTEXT = 8192
 
 
-class Model:
+class Pipeline:
     """A loaded model. What it is handed and gives is Python's own; ids are lists of int."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self.pipeline: Any = openvino_genai.ContinuousBatchingPipeline(
-            options["path"], _scheduler_config(options), options["device"], _properties(options)
+            options["path"], _scheduler_config(options), options["device"] or "CPU", _properties(options)
         )
         self.context_length: int = options["context_length"] or _UNKNOWN_CONTEXT
         self._tokenizer: Any = self.pipeline.get_tokenizer()
@@ -51,7 +52,7 @@ class Model:
 
     # ---- prompts ----
 
-    def read(self, prompt: Mapping[str, Any]) -> tuple[list[int], bool, list[str]]:
+    def read(self, prompt: Mapping[str, Any]) -> Reading:
         """Give the ids of a prompt, whether it opens a think block, and what the template cannot say."""
         text = self._apply_template(prompt)
         if len(text.encode()) > self.context_length * self._longest_token:
@@ -61,7 +62,7 @@ class Model:
             raise Refused("ConfigurationError", "the prompt is empty, and so is this model's chat template")
         if len(ids) >= self.context_length:
             raise self._too_long(f"{len(ids):,}")
-        return ids, text.rstrip().endswith("<think>"), self._unsaid(prompt)
+        return Reading(ids, text.rstrip().endswith("<think>"), tuple(self._unsaid(prompt)))
 
     def _too_long(self, count: str) -> Refused:
         return Refused(
@@ -165,7 +166,7 @@ def _sampling(given: Mapping[str, Any], model_samples: bool) -> dict[str, Any]:
 def _scheduler_config(options: Mapping[str, Any]) -> Any:
     config = openvino_genai.SchedulerConfig()
     config.cache_size = options["cache_gb"]
-    config.enable_prefix_caching = True
+    config.enable_prefix_caching = options["prefix_cache"]
     config.max_num_batched_tokens = _TOKENS_PER_STEP
     config.max_num_seqs = options["max_batch"]
     return config

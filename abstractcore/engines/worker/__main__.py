@@ -1,6 +1,6 @@
-"""The process that an OpenVINO model lives in: it does one step for each message that it is sent.
+"""The process that a model lives in: it does one step for each message that it is sent.
 
-A step holds Python's lock for its whole length and a damaged file can end the process, so neither
+A step may hold Python's lock for its whole length and a damaged file can end the process, so neither
 happens in the caller's. It ends when the caller's end of the pipe does.
 """
 
@@ -11,9 +11,11 @@ import signal
 import sys
 import time
 import warnings
+from importlib import import_module
 from typing import Any, BinaryIO
 
 from abstractcore.engines.frames import receive, send
+from abstractcore.engines.worker.batch import Batch
 
 
 def main() -> None:
@@ -42,16 +44,14 @@ def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
 
 
 def _work(inbox: BinaryIO, outbox: BinaryIO) -> None:
-    options = receive(inbox)
+    order = receive(inbox)
     began = time.monotonic()
-    send(outbox, {"stage": "starting OpenVINO"})
-    from abstractcore.engines.openvino_batch import Batch
-    from abstractcore.engines.openvino_model import Model
-
+    send(outbox, {"stage": f"starting {order['engine']}"})
+    module = import_module(f"abstractcore.engines.worker.{order['engine']}")
     send(outbox, {"stage": "reading the weights"})
     try:
-        model = Model(options)
-    except (RuntimeError, IndexError, ValueError, MemoryError) as failure:
+        model = module.Model(order["options"])
+    except (RuntimeError, LookupError, ValueError, OSError, MemoryError) as failure:
         return send(outbox, {"refused": f"{type(failure).__name__}: {failure}"})
     send(outbox, {"ready": {"seconds": time.monotonic() - began}})
     batch = Batch(model)
@@ -59,7 +59,7 @@ def _work(inbox: BinaryIO, outbox: BinaryIO) -> None:
         send(outbox, {"events": _step(batch, receive(inbox))})
 
 
-def _step(batch: Any, message: Any) -> list[Any]:
+def _step(batch: Batch, message: Any) -> list[Any]:
     for number in message["cancel"]:
         batch.cancel(number)
     events: list[Any] = []
