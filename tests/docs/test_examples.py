@@ -25,15 +25,19 @@ REMOTE: dict[str, tuple[tuple[str, ...], str]] = {
     "images.py": ((*OPENAI, "photo.png"), TEXT),
     "switch_provider.py": ((*OPENAI, "ollama", "qwen3:4b-instruct"), "ollama: Your name is Alice."),
     "sse_server.py": ((), '"done": true'),
+    "research_parallel.py": (("openai:gpt-5-mini", "Is a wooden house a good idea?"), TEXT),
 }
 LOCAL: dict[str, tuple[tuple[str, ...], str]] = {
     "quickstart.py": ((), "tokens/s]"),
     "local_batch.py": ((str(TINY_MODEL),), "together"),
+    "agent_local.py": ((), "Where is the lamp?"),
 }
+#: Those that need a server of their own: test_agent_examples.py runs them.
+SERVED = ("agent_files.py", "agent_server.py")
 
 
 def test_every_example_is_run_here() -> None:
-    assert {path.name for path in EXAMPLES} == {*REMOTE, *LOCAL}
+    assert {path.name for path in EXAMPLES} == {*REMOTE, *LOCAL, *SERVED}
 
 
 @pytest.mark.parametrize("name", REMOTE)
