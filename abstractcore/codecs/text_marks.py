@@ -23,6 +23,8 @@ from abstractcore.types import Phase, StreamChunk, ToolCall
 _THINK, _END_THINK = "<think>", "</think>"
 _CALL, _END_CALL = "<tool_call>", "</tool_call>"
 _FENCE = "```json"
+MARKS = frozenset({_THINK, _END_THINK, _CALL, _END_CALL})
+"""Marks that may be special tokens of a model. A tokenizer that drops special tokens must not drop these."""
 # A mark that comes after more white space than this does not stand at the beginning.
 _MAX_LEADING_SPACE = 256
 _NAME = re.compile(r'"name"\s*:\s*"([^"\\]+)"')

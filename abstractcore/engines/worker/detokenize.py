@@ -29,17 +29,27 @@ class Detokenizer(Protocol):
 
 
 class FromBytes:
-    """Joins the bytes of the vocabulary; exact, and a step costs its own tokens only."""
+    """Joins the bytes of the vocabulary; exact, and a step costs its own tokens only.
 
-    def __init__(self, vocabulary: Mapping[int, bytes], silent: Collection[int]) -> None:
+    With *strips_space* a space that the answer begins with belongs to its first word's token.
+    """
+
+    def __init__(
+        self, vocabulary: Mapping[int, bytes], silent: Collection[int], *, strips_space: bool = False
+    ) -> None:
         self._vocabulary = vocabulary
         self._silent = silent
+        self._strips_space = strips_space
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def feed(self, ids: Sequence[int]) -> str:
         """Give the characters whose last byte is in *ids*."""
         known = self._vocabulary
-        return self._decoder.decode(b"".join(known.get(one, b"") for one in ids if one not in self._silent))
+        text = self._decoder.decode(b"".join(known.get(one, b"") for one in ids if one not in self._silent))
+        if text and self._strips_space:
+            self._strips_space = False
+            return text.removeprefix(" ")
+        return text
 
     def end(self) -> str:
         """Give U+FFFD for a character that was never completed."""

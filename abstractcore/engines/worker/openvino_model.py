@@ -5,22 +5,20 @@ Runs in the worker's process only, and alone imports the runtime there. Knows no
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import openvino
 import openvino_genai
 
+from abstractcore.codecs.text_marks import MARKS
 from abstractcore.engines.runtime import Refused
 from abstractcore.engines.worker.batch import Reading
 from abstractcore.engines.worker.detokenize import PROBE, Detokenizer, FromBytes, FromWindow
+from abstractcore.engines.worker.prompts import Reader, read
 
 # The runtime's own parameters that do not change what comes out of it in kind.
 _EXTRA = ("min_p", "repetition_penalty", "no_repeat_ngram_size", "min_new_tokens", "ignore_eos")
-# Special tokens whose text means something to us; the others are silent.
-_MARKS = (b"<think>", b"</think>", b"<tool_call>", b"</tool_call>")
-_RAISED = re.compile(r"raise_exception\(\s*(['\"])(.+?)\1")
 # The same greedy text alone and in a batch: nothing may depend on who the neighbours are.
 _DETERMINISTIC = {
     "INFERENCE_PRECISION_HINT": "f32",
@@ -42,7 +40,6 @@ class Pipeline:
         )
         self.context_length: int = options["context_length"] or _UNKNOWN_CONTEXT
         self._tokenizer: Any = self.pipeline.get_tokenizer()
-        self._template: str = self._tokenizer.chat_template or ""
         self._stop_ids = frozenset[int](self.pipeline.get_config().stop_token_ids)
         vocabulary: Mapping[bytes, int] = self._tokenizer.get_vocab()
         self._longest_token = max((len(text) for text in vocabulary), default=1)
@@ -53,48 +50,25 @@ class Pipeline:
     # ---- prompts ----
 
     def read(self, prompt: Mapping[str, Any]) -> Reading:
-        """Give the ids of a prompt, whether it opens a think block, and what the template cannot say."""
-        text = self._apply_template(prompt)
-        if len(text.encode()) > self.context_length * self._longest_token:
-            raise self._too_long("too many")  # no need to count them: that many bytes are more tokens
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).input_ids.data[0].tolist()
-        if not ids:
-            raise Refused("ConfigurationError", "the prompt is empty, and so is this model's chat template")
-        if len(ids) >= self.context_length:
-            raise self._too_long(f"{len(ids):,}")
-        return Reading(ids, text.rstrip().endswith("<think>"), tuple(self._unsaid(prompt)))
-
-    def _too_long(self, count: str) -> Refused:
-        return Refused(
-            "ContextLengthError", f"the prompt has {count} tokens; the context has {self.context_length:,}"
+        """Give a prompt as the model reads it. Raises Refused."""
+        reader = Reader(
+            template=self._tokenizer.chat_template,
+            render=lambda: self._apply_template(prompt),
+            encode=self._encode,
+            longest_token=self._longest_token,
         )
+        return read(prompt, reader, self.context_length)
 
     def _apply_template(self, prompt: Mapping[str, Any]) -> str:
-        if not self._template:
-            raise Refused("UnsupportedFeatureError", "this model was not made for chats: it has no template")
-        try:
-            return self._tokenizer.apply_chat_template(
-                prompt["messages"],
-                True,
-                tools=prompt["tools"] or None,
-                extra_context=prompt["template"] or None,
-            )
-        except (RuntimeError, TypeError) as failure:
-            words = str(failure)
-        # The runtime's words may hold the prompt. The template's own do not.
-        said = next((match[2] for match in _RAISED.finditer(self._template) if match[2] in words), None)
-        message = "this model's chat template does not take these messages"
-        raise Refused("ConfigurationError", f"{message}: {said}" if said else message)
+        return self._tokenizer.apply_chat_template(
+            prompt["messages"],
+            True,
+            tools=prompt["tools"] or None,
+            extra_context=prompt["template"] or None,
+        )
 
-    def _unsaid(self, prompt: Mapping[str, Any]) -> list[str]:
-        unsaid = [
-            f"{name} has no effect: this model's chat template does not know it"
-            for name in prompt["template"]
-            if name not in self._template
-        ]
-        if prompt["tools"] and "tools" not in self._template:
-            unsaid.append("tools: this model's chat template does not know any; the prompt describes them")
-        return unsaid
+    def _encode(self, text: str) -> list[int]:
+        return self._tokenizer.encode(text, add_special_tokens=False).input_ids.data[0].tolist()
 
     # ---- generation ----
 
@@ -138,14 +112,15 @@ class Pipeline:
         return self._tokenizer.decode(list(ids), skip_special_tokens=False)
 
     def _decodes_to_bytes(self) -> bool:
-        ids = self._tokenizer.encode(PROBE, add_special_tokens=False).input_ids.data[0].tolist()
+        ids = self._encode(PROBE)
         return b"".join(self._bytes.get(one, b"") for one in ids) == self._decode(ids).encode()
 
     def _silent_ids(self, vocabulary: Mapping[bytes, int]) -> frozenset[int]:
+        marks = {mark.encode() for mark in MARKS}
         looks_special = [
             number
             for text, number in vocabulary.items()
-            if text.startswith(b"<") and text.endswith(b">") and text not in _MARKS
+            if text.startswith((b"<", b"[")) and text.endswith((b">", b"]")) and text not in marks
         ]
         return frozenset(number for number in looks_special if not self._tokenizer.decode([number]))
 
