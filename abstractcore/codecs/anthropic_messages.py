@@ -15,6 +15,7 @@ from abstractcore.codecs.anthropic_events import MessageAnswer, MessageStream, r
 from abstractcore.codecs.anthropic_turns import LateSystem, calls_without_a_thought, write_turns
 from abstractcore.codecs.base import StreamDecoder, WireRequest
 from abstractcore.codecs.closed_schema import closed
+from abstractcore.codecs.framing import is_event_stream
 from abstractcore.codecs.json_text import as_object, clean, is_array, is_object
 from abstractcore.errors import ResponseError
 from abstractcore.types import GenerateRequest, OutputSchema, StreamChunk, Thinking, ToolSpec
@@ -91,9 +92,9 @@ class AnthropicMessages:
         answer = MessageAnswer(self.name)
         return [*answer.read({"type": "message_start", "message": body}), *answer.done()]
 
-    def streams(self, head: bytes) -> bool:
+    def streams(self, head: bytes) -> bool | None:
         """Whether a body that begins so is a stream of events: no JSON, and no web page."""
-        return not head.startswith((b"{", b"[", b"<", b'"', b"null"))
+        return is_event_stream(head)
 
     def decoder(self) -> StreamDecoder:
         """Start reading a streamed answer."""

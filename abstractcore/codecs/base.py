@@ -70,8 +70,11 @@ class Codec(Protocol):
         """
         ...
 
-    def streams(self, head: bytes) -> bool:
-        """Whether a body that begins so is a stream of this wire, and not a whole answer or a web page."""
+    def streams(self, head: bytes) -> bool | None:
+        """Whether a body that begins so is a stream of this wire, and not a whole answer or a web page.
+
+        None when *head* is too short to tell.
+        """
         ...
 
     def decoder(self) -> StreamDecoder:

@@ -63,6 +63,16 @@ class _Lines:
         return self._complete([b""]) if self._pieces else []
 
 
+def is_event_stream(head: bytes) -> bool | None:
+    """Whether a body that begins so is a stream of events: no JSON, and no web page.
+
+    None when *head* is too short to tell.
+    """
+    if len(head) < len(b"null") and b"null".startswith(head):
+        return None
+    return not head.startswith((b"{", b"[", b"<", b'"', b"null"))
+
+
 class SSEDecoder:
     """Reads server-sent events, and gives the data of each complete one.
 

@@ -23,6 +23,7 @@ from abstractcore.types import GenerateRequest, Message, StreamChunk, ToolCallDi
 
 # A line of the stream is an object on one line; a whole answer may be spread over several.
 _LINE = re.compile(rb"\{(?![ \t]*[\r\n])")
+_TOO_SHORT = re.compile(rb"(?:\{[ \t]{0,99})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +82,9 @@ class OllamaChat:
         marks = self._marks()
         return chunks if marks is None else list(marks.through(chunks))
 
-    def streams(self, head: bytes) -> bool:
-        """Whether a body that begins so is lines of JSON objects."""
-        return _LINE.match(head) is not None
+    def streams(self, head: bytes) -> bool | None:
+        """Whether a body that begins so is lines of JSON objects; None when that is too short to tell."""
+        return None if _TOO_SHORT.fullmatch(head) else _LINE.match(head) is not None
 
     def decoder(self) -> StreamDecoder:
         """Start reading a streamed answer."""

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from abstractcore.codecs.base import StreamDecoder, WireRequest
+from abstractcore.codecs.framing import is_event_stream
 from abstractcore.codecs.openai_chat_events import ChatAnswer, ChatStream
 from abstractcore.codecs.openai_fields import (
     arguments_text,
     image_url,
-    is_event_stream,
     model_ids,
     reasoning_effort,
     schema_name,
@@ -100,7 +100,7 @@ class OpenAIChat:
         marks = self._marks()
         return chunks if marks is None else list(marks.through(chunks))
 
-    def streams(self, head: bytes) -> bool:
+    def streams(self, head: bytes) -> bool | None:
         """Whether a body that begins so is a stream of events: no JSON, and no web page."""
         return is_event_stream(head)
 

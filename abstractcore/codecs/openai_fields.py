@@ -26,11 +26,6 @@ def whole_answer(body: Any) -> dict[str, Any]:
     return body
 
 
-def is_event_stream(head: bytes) -> bool:
-    """Whether a body that begins so is a stream of events: no JSON, and no web page."""
-    return not head.startswith((b"{", b"[", b"<", b'"', b"null"))
-
-
 def model_ids(body: Any) -> list[str]:
     """Read the ids out of the list of models; mlx_lm.server's empty body holds none."""
     if body is None:

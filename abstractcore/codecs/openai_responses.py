@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from abstractcore.codecs.base import StreamDecoder, WireRequest
+from abstractcore.codecs.framing import is_event_stream
 from abstractcore.codecs.json_text import is_array, is_object
 from abstractcore.codecs.openai_fields import (
-    is_event_stream,
     model_ids,
     reasoning_effort,
     schema_name,
@@ -76,7 +76,7 @@ class OpenAIResponses:
         answer = ResponsesAnswer(self.name)
         return [*answer.read_whole(whole_answer(body)), *answer.done()]
 
-    def streams(self, head: bytes) -> bool:
+    def streams(self, head: bytes) -> bool | None:
         """Whether a body that begins so is a stream of events: no JSON, and no web page."""
         return is_event_stream(head)
 

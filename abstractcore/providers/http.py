@@ -41,6 +41,7 @@ _OURS = ("host", "content-length", "transfer-encoding", "connection")
 _ERROR_BYTES = 64 * 1024
 _ERROR_SECONDS = 5.0
 _DRAIN_SECONDS = 0.1
+_BLANK = b"\xef\xbb\xbf \r\n\t"  # a byte order mark, however it was cut, among them
 
 
 class HttpProvider:
@@ -185,26 +186,31 @@ class HttpProvider:
             yield chunk
 
     def _decoded(self, body: bytes) -> Iterable[StreamChunk]:
-        if body.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<"):
+        if body.lstrip(_BLANK).startswith(b"<"):
             raise ResponseError("the answer is a web page: is base_url right, or is a login in the way?")
         return self.codec.decode(_json(body))
 
     async def _streamed(self, reply: HttpReply) -> AsyncGenerator[StreamChunk]:
         decoder = self.codec.decoder()
-        begun = False
+        head, streams = b"", None
         async with aclosing(reply.chunks()) as pieces:
             async for data in pieces:
-                if not begun and (text := data.lstrip(b"\xef\xbb\xbf \r\n\t")):
-                    begun = True
-                    if not self.codec.streams(text):
-                        rest = b"".join([piece async for piece in pieces])
-                        for chunk in self._decoded(data + rest):
-                            yield chunk
-                        return
+                if streams is None:
+                    data = head = (head + data).lstrip(_BLANK)
+                    streams = self.codec.streams(head)
+                if streams is None:
+                    continue
+                if not streams:
+                    rest = b"".join([piece async for piece in pieces])
+                    for chunk in self._decoded(data + rest):
+                        yield chunk
+                    return
                 for chunk in decoder.feed(data):
                     yield chunk
                 if decoder.finished:
                     reply.hurry(_DRAIN_SECONDS)
+        for chunk in decoder.feed(head if streams is None else b""):
+            yield chunk
         for chunk in decoder.end():
             yield chunk
 

@@ -134,7 +134,10 @@ def test_an_error_keeps_the_servers_words() -> None:
     ("head", "is_stream"),
     [
         (b'{"model":', True),
-        (b"{", True),
+        (b"", None),
+        (b"{", None),
+        (b"{  ", None),
+        (b"{" + b" " * 1_000, True),
         (b'{\n  "model": "m"', False),
         (b"{\r\n", False),
         (b"[", False),
@@ -143,7 +146,7 @@ def test_an_error_keeps_the_servers_words() -> None:
         (b"data: {}", False),
     ],
 )
-def test_a_stream_is_told_from_what_is_none(head: bytes, is_stream: bool) -> None:
+def test_a_stream_is_told_from_what_is_none(head: bytes, is_stream: bool | None) -> None:
     assert OllamaChat().streams(head) is is_stream
 
 

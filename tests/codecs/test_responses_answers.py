@@ -178,9 +178,12 @@ def test_an_error_keeps_the_servers_words() -> None:
         (b": hi", True),
         (b"{", False),
         (b"<html", False),
+        (b"", None),
+        (b"nul", None),
+        (b"null", False),
     ],
 )
-def test_a_stream_is_told_from_a_body(head: bytes, is_stream: bool) -> None:
+def test_a_stream_is_told_from_a_body(head: bytes, is_stream: bool | None) -> None:
     assert CODEC.streams(head) is is_stream
 
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .replies import Ending, Headers, Reply, Step, compact_json, sse, whole
+from .replies import Ending, Headers, Reply, Step, compact_json, sse, sse_event, whole
 from .requests import Recorded
 
 MODEL = "test-model"
 USAGE = {"input_tokens": 5, "output_tokens": 7}
 SIGNATURE = "c2lnbmVk"
 
-#: True: USAGE; a dict: these counts; False: none (Anthropic itself always sends some).
-Usage = bool | dict[str, Any]
+#: True: USAGE; False: none (Anthropic itself always sends some); anything else is sent as it is.
+Usage = Any
 #: A name and its arguments (an object, or the very text to stream), or a whole block as on the wire.
 Call = tuple[str, Any] | dict[str, Any]
 
@@ -134,7 +134,7 @@ def message(
     model: str = MODEL,
 ) -> dict[str, Any]:
     """The body of a whole answer."""
-    counted = {"usage": _counts(usage)} if usage else {}
+    counted = {} if usage is False else {"usage": _counts(usage)}
     return {
         **_envelope(model),
         "content": [dict(block) for block in blocks],
@@ -153,13 +153,12 @@ def events(
     done: bool = True,
 ) -> list[dict[str, Any]]:
     """The events of a streamed answer; without *done* the last, message_stop, is missing."""
-    first: dict[str, Any] = {"usage": {**_counts(usage), "output_tokens": 1}} if usage else {}
+    first, last = ({}, {}) if usage is False else _counts_at_both_ends(_counts(usage))
     begun = {**_envelope(model), "content": [], **_stop(None), **first}
     shown: list[dict[str, Any]] = [{"type": "message_start", "message": begun}]
     for index, block in enumerate(blocks):
         shown += _block_events(index, block, piece)
     if finish_reason is not None:
-        last = {"usage": {"output_tokens": _counts(usage).get("output_tokens")}} if usage else {}
         shown.append({"type": "message_delta", "delta": _stop(finish_reason), **last})
     return [*shown, {"type": "message_stop"}] if done else shown
 
@@ -169,9 +168,17 @@ def text_events(content: str, **options: Any) -> list[dict[str, Any]]:
     return events(text_blocks(content), **options)
 
 
-def event_bytes(event: Mapping[str, Any]) -> bytes:
-    """One event as Anthropic frames it, its name before its data."""
-    return f"event: {event['type']}\ndata: {compact_json(event)}\n\n".encode()
+def event_bytes(event: Any) -> bytes:
+    """One event as Anthropic frames it, its name before its data; a text is its data as it stands."""
+    name = b"" if isinstance(event, str) else f"event: {event['type']}\n".encode()
+    return name + sse_event(event)
+
+
+def failure_bytes(
+    message: str = "scripted failure", *, code: str | int | None = None, type: str | None = None
+) -> bytes:
+    """An error amid a stream."""
+    return event_bytes(error_body(message, code=code, type=type))
 
 
 def text_blocks(content: str | None) -> list[dict[str, Any]]:
@@ -214,8 +221,15 @@ def _stop(finish_reason: str | None) -> dict[str, Any]:
     return {"stop_reason": reason, "stop_sequence": None}
 
 
-def _counts(usage: Usage) -> dict[str, Any]:
-    return usage if isinstance(usage, dict) else USAGE
+def _counts(usage: Usage) -> Any:
+    return USAGE if usage is True else usage
+
+
+def _counts_at_both_ends(counts: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The counts as a stream begins and ends with them: the first token written is counted at once."""
+    if not isinstance(counts, dict) or counts.get("output_tokens") is None:
+        return {"usage": counts}, {"usage": counts}
+    return {"usage": {**counts, "output_tokens": 1}}, {"usage": {"output_tokens": counts["output_tokens"]}}
 
 
 def _tool_use(number: int, wanted: Call) -> dict[str, Any]:
@@ -228,7 +242,7 @@ def _tool_use(number: int, wanted: Call) -> dict[str, Any]:
 def _block_events(index: int, block: Mapping[str, Any], piece: int) -> Iterable[dict[str, Any]]:
     kind, begun, deltas = block["type"], dict(block), list[dict[str, Any]]()
     if kind in _DELTAS:
-        deltas = [{"type": _DELTAS[kind], kind: part} for part in _split(block[kind], piece)]
+        deltas = [{"type": _DELTAS[kind], kind: part} for part in _split(block.get(kind) or "", piece)]
         begun[kind] = ""
     if kind == "thinking":
         deltas.append({"type": "signature_delta", "signature": block["signature"]})

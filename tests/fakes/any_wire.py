@@ -5,14 +5,16 @@ Which wire asks is seen by the request's path; one that is not read yet is answe
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
 from . import anthropic_messages, ollama_chat, openai_chat, openai_responses
 from .openai_chat import Call
-from .replies import Chunk, Ending, Reply, Send, Step, WaitFor, sse_event
+from .replies import Chunk, Ending, Reply, Send, Step, WaitFor
 from .requests import Recorded
 
 #: The ends of the paths that a wire is asked at.
@@ -48,14 +50,42 @@ def unfinished(content: str, *, ending: Ending = "chunked-end", **options: Any) 
     return text(content, finish_reason=None, usage=False, done=False, ending=ending, **options)
 
 
-def failing(content: str, **options: Any) -> Reply:
-    """Stream *content*, and then a failure of the server in place of the rest."""
+def failing(content: str, message: str = "server busy, please try again", **words: Any) -> Reply:
+    """Stream *content*, and then a failure of the server in place of the rest; *words*: code, type."""
+    told = words or {"type": "server_error"}
+    return _broken_off(content, lambda dialect: dialect.failure_bytes(message, **told))
 
+
+def garbled(content: str, data: str) -> Reply:
+    """Stream *content*, and then an event whose data is *data* in place of the rest."""
+    return _broken_off(content, lambda dialect: dialect.event_bytes(data))
+
+
+def _broken_off(content: str, last: Callable[[Any], bytes]) -> Reply:
     def script(request: Recorded | None) -> Sequence[Step]:
-        *steps, end = unfinished(content, **options).steps(request)
-        return [*steps, Chunk(sse_event(_FAILURES[dialect_of(request)])), end]
+        *steps, end = unfinished(content).steps(request)
+        return [*steps, Chunk(last(dialect_of(request))), end]
 
-    return Reply(script)
+    return streamed(Reply(script))
+
+
+def at_once(reply: Reply) -> Reply:
+    """Answer as if a whole answer had been asked for, however it was."""
+    return _as_if(reply, streams=False)
+
+
+def streamed(reply: Reply) -> Reply:
+    """Answer as if a stream had been asked for, however it was."""
+    return _as_if(reply, streams=True)
+
+
+def _as_if(reply: Reply, *, streams: bool) -> Reply:
+    def script(request: Recorded | None) -> Sequence[Step]:
+        if request is not None and request.body:
+            request = replace(request, body=json.dumps({**request.json, "stream": streams}).encode())
+        return reply.steps(request)
+
+    return replace(reply, script=script)
 
 
 def call(name: str, /, **arguments: Any) -> Reply:
@@ -90,14 +120,6 @@ def _held(steps: Sequence[Step], words: bytes, gate: threading.Event) -> Iterabl
         if not is_held and isinstance(step, Send) and words in step.data:
             is_held = True
             yield WaitFor(gate)
-
-
-_FAILURES: dict[ModuleType, Any] = {
-    openai_chat: openai_chat.error_body(type="server_error"),
-    openai_responses: {"type": "error", "code": "server_error", "message": "scripted failure"},
-    anthropic_messages: anthropic_messages.event_bytes(anthropic_messages.error_body()),
-    ollama_chat: b'{"error":"server busy, please try again"}\n',
-}
 
 
 def _spoken(helper: str, *arguments: Any, **options: Any) -> Reply:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .replies import Ending, Headers, Reply, Step, ndjson, whole
+from .replies import Ending, Headers, Reply, Step, compact_json, ndjson, whole
 from .requests import Recorded
 
 MODEL = "test-model"
@@ -19,8 +19,8 @@ DURATIONS = {
     "eval_duration": 2_000_000,
 }  # fmt: skip
 
-#: True: USAGE; a dict: these counts; False: none.
-Usage = bool | dict[str, Any]
+#: True: USAGE; False: none; a dict: these counts; anything else is what stands in each count's place.
+Usage = Any
 #: A name and its arguments (an object; what else is sent as it is), or a whole tool call as on the wire.
 Call = tuple[str, Any] | dict[str, Any]
 
@@ -144,7 +144,7 @@ def chunks(
     """The lines of a streamed answer, the thinking first; the last one is done."""
     lines = [delta({"thinking": part}, model=model) for part in _split(message.get("thinking"), piece)]
     lines += [delta({"content": part}, model=model) for part in _split(message.get("content"), piece)]
-    lines += [delta({"tool_calls": [each]}, model=model) for each in message.get("tool_calls", ())]
+    lines += [delta({"tool_calls": [each]}, model=model) for each in message.get("tool_calls") or ()]
     return [*lines, {**delta({}, model=model), **_end(usage, finish_reason)}]
 
 
@@ -170,13 +170,26 @@ def error_body(
     return {"error": message}
 
 
+def event_bytes(event: Any) -> bytes:
+    """One line of a stream; a text is the line as it stands."""
+    return (event if isinstance(event, str) else compact_json(event)).encode() + b"\n"
+
+
+def failure_bytes(
+    message: str = "scripted failure", *, code: str | int | None = None, type: str | None = None
+) -> bytes:
+    """An error amid a stream."""
+    return event_bytes(error_body(message, code=code, type=type))
+
+
 def _line(message: Mapping[str, Any], model: str) -> dict[str, Any]:
     return {"model": model, "created_at": "2026-11-22T10:00:00.123456Z", "message": dict(message)}
 
 
 def _end(usage: Usage, finish_reason: str | None) -> dict[str, Any]:
     reason = {} if finish_reason is None else {"done_reason": finish_reason}
-    counts = usage if isinstance(usage, dict) else USAGE if usage else {}
+    counts = USAGE if usage is True else {} if usage is False else usage
+    counts = counts if isinstance(counts, dict) else dict.fromkeys(USAGE, counts)
     return {"done": True, **reason, **DURATIONS, **counts}
 
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .replies import Ending, Headers, Reply, Step, compact_json, sse, whole
+from .replies import Ending, Headers, Reply, Step, compact_json, sse, sse_event, whole
 from .requests import Recorded
 
 MODEL = "test-model"
 USAGE = {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12}
 
-#: True: USAGE, streamed only if asked for; a dict: these counts, always; False: none, even if asked for.
-Usage = bool | dict[str, Any]
+#: True: USAGE, streamed only if asked for; False: none, even if asked for; anything else is sent as it is.
+Usage = Any
 #: A name and its arguments (an object, or the very text to send), or a whole tool call as on the wire.
 Call = tuple[str, Any] | dict[str, Any]
 
@@ -88,7 +88,7 @@ def reply(
         if not asked.get("stream"):
             body = completion(message, usage=usage, finish_reason=finish_reason, model=named)
             return whole(200, body, headers=headers).steps(request)
-        counted = isinstance(usage, dict) or bool((asked.get("stream_options") or {}).get("include_usage"))
+        counted = usage is not True or bool((asked.get("stream_options") or {}).get("include_usage"))
         shown = usage if counted else False
         events = chunks(message, usage=shown, finish_reason=finish_reason, model=named, piece=piece)
         paced = [part for event in events for part in (event, *between)]
@@ -128,7 +128,7 @@ def completion(
     """The body of a whole answer."""
     choice = {"index": 0, "message": dict(message), "logprobs": None, "finish_reason": finish_reason}
     body = {**_envelope("chat.completion", model), "choices": [choice]}
-    return {**body, "usage": _counts(usage)} if usage else body
+    return body if usage is False else {**body, "usage": _counts(usage)}
 
 
 def chunks(
@@ -142,13 +142,15 @@ def chunks(
     """The events of a streamed answer, without [DONE]; with *usage*, a last one without choices."""
     deltas = [delta({"role": message.get("role", "assistant"), "content": ""}, model=model)]
     for name, value in message.items():
+        if value is None:
+            continue
         if name == "tool_calls":
             deltas += [delta({"tool_calls": [part]}, model=model) for part in _call_parts(value, piece)]
-        elif name != "role" and value is not None:
+        elif name != "role":
             deltas += [delta({name: part}, model=model) for part in _split(value, piece)]
     if finish_reason is not None:
         deltas.append(delta({}, finish_reason=finish_reason, model=model))
-    if not usage:
+    if usage is False:
         return deltas
     last = {**_envelope("chat.completion.chunk", model), "choices": [], "usage": _counts(usage)}
     return [*({**each, "usage": None} for each in deltas), last]
@@ -179,12 +181,24 @@ def error_body(
     return {"error": {"message": message, "type": type, "param": None, "code": code}}
 
 
+def event_bytes(event: Any) -> bytes:
+    """One event as OpenAI frames it; a text is its data as it stands."""
+    return sse_event(event)
+
+
+def failure_bytes(
+    message: str = "scripted failure", *, code: str | int | None = None, type: str | None = None
+) -> bytes:
+    """An error amid a stream."""
+    return event_bytes(error_body(message, code=code, type=type))
+
+
 def _envelope(kind: str, model: str) -> dict[str, Any]:
     return {"id": "chatcmpl-1", "object": kind, "created": 1, "model": model}
 
 
-def _counts(usage: Usage) -> dict[str, Any]:
-    return usage if isinstance(usage, dict) else USAGE
+def _counts(usage: Usage) -> Any:
+    return USAGE if usage is True else usage
 
 
 def _tool_call(number: int, wanted: Call) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 from typing import Any
 
-from .replies import Ending, Headers, Reply, Step, compact_json, sse, whole
+from .replies import Ending, Headers, Reply, Step, compact_json, sse, sse_event, whole
 from .requests import Recorded
 
 MODEL = "test-model"
@@ -22,15 +22,16 @@ USAGE = {
 }
 ENCRYPTED = "gAAAAA=="
 
-#: True: USAGE; a dict: these counts; False: none.
-Usage = bool | dict[str, Any]
+#: True: USAGE; False: none; anything else is sent as it is.
+Usage = Any
 #: A name and its arguments (an object, or the very text to send), or a whole item as on the wire.
 Call = tuple[str, Any] | dict[str, Any]
 
-# So that one test can script every dialect in our words: a status, and why it is incomplete.
+# So that one test can script every dialect in our words: a status, and why it is incomplete. A word that
+# is not here is such a reason.
 _STATUSES: dict[str | None, tuple[str, str | None]] = {
-    "length": ("incomplete", "max_output_tokens"), "content_filter": ("incomplete", "content_filter"),
-    None: ("in_progress", None),
+    "stop": ("completed", None), "tool_calls": ("completed", None),
+    "length": ("incomplete", "max_output_tokens"), None: ("in_progress", None),
 }  # fmt: skip
 
 
@@ -136,7 +137,7 @@ def response(
     model: str = MODEL,
 ) -> dict[str, Any]:
     """The body of a whole answer."""
-    status, reason = _STATUSES.get(finish_reason, ("completed", None))
+    status, reason = _STATUSES.get(finish_reason, ("incomplete", finish_reason))
     return {
         "id": "resp_1",
         "object": "response",
@@ -181,9 +182,17 @@ def text_events(content: str, **options: Any) -> list[dict[str, Any]]:
     return events(text_items(content), **options)
 
 
-def event_bytes(event: Mapping[str, Any]) -> bytes:
-    """One event as OpenAI frames it, its name before its data."""
-    return f"event: {event['type']}\ndata: {compact_json(event)}\n\n".encode()
+def event_bytes(event: Any) -> bytes:
+    """One event as OpenAI frames it, its name before its data; a text is its data as it stands."""
+    name = b"" if isinstance(event, str) else f"event: {event['type']}\n".encode()
+    return name + sse_event(event)
+
+
+def failure_bytes(
+    message: str = "scripted failure", *, code: str | int | None = None, type: str | None = None
+) -> bytes:
+    """An error amid a stream."""
+    return event_bytes({"type": "error", "code": code or type, "message": message, "param": None})
 
 
 def text_items(content: str | None) -> list[dict[str, Any]]:
@@ -213,8 +222,8 @@ def error_body(
     return {"error": {"message": message, "type": type, "param": None, "code": code}}
 
 
-def _counts(usage: Usage) -> dict[str, Any] | None:
-    return usage if isinstance(usage, dict) else USAGE if usage else None
+def _counts(usage: Usage) -> Any:
+    return USAGE if usage is True else None if usage is False else usage
 
 
 def _function_call(number: int, wanted: Call) -> dict[str, Any]:
@@ -258,9 +267,10 @@ def _part_events(
     field = "refusal" if part["type"] == "refusal" else "text"
     more = {"logprobs": []} if part["type"] == "output_text" else {}
     yield {"type": f"{kind}.added", **place, "part": {**part, field: ""}}
-    for delta in _split(part[field], piece):
+    told = {field: part[field]} if field in part else {}
+    for delta in _split(part.get(field) or "", piece):
         yield {"type": f"{name}.delta", **place, "delta": delta, **more}
-    yield {"type": f"{name}.done", **place, field: part[field], **more}
+    yield {"type": f"{name}.done", **place, **told, **more}
     yield {"type": f"{kind}.done", **place, "part": dict(part)}
 
 

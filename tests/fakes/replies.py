@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http.client import responses
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeGuard
 
 from .requests import Recorded
 
@@ -204,6 +204,10 @@ class Reply:
         """Take *first* before everything else."""
         return self.changed(lambda steps: [*first, *steps])
 
+    def rewritten(self, change: Callable[[bytes], bytes], *, chunked: bool = False) -> Reply:
+        """Write the body's bytes passed through *change*, in one piece; *chunked* whatever it was before."""
+        return self.changed(lambda steps: _rewritten(steps, change, chunked))
+
     def then(self, *last: Step) -> Reply:
         """Take *last* after everything else."""
         return self.changed(lambda steps: [*steps, *last])
@@ -242,7 +246,22 @@ def _first_share(steps: Sequence[Step], share: float) -> Iterable[Step]:
             yield step
 
 
-def _is_body(step: Step) -> bool:
+def _rewritten(steps: Sequence[Step], change: Callable[[bytes], bytes], chunked: bool) -> Sequence[Step]:
+    data = change(b"".join(step.data for step in steps if _is_body(step)))
+    chunked = chunked or any(isinstance(step, Chunk) for step in steps)
+    body: list[Step] = [Chunk(data), LastChunk()] if chunked else [Send(data)]
+    framing = ("Transfer-Encoding", "chunked") if chunked else ("Content-Length", str(len(data)))
+    return [_framed(step, framing) for step in steps if isinstance(step, Head)] + body
+
+
+def _framed(head: Head, framing: tuple[str, str]) -> Head:
+    kept = [
+        field for field in head.headers if field[0].lower() not in ("content-length", "transfer-encoding")
+    ]
+    return replace(head, headers=(*kept, framing))
+
+
+def _is_body(step: Step) -> TypeGuard[Send]:
     return isinstance(step, Send) and not isinstance(step, LastChunk)
 
 

@@ -68,13 +68,27 @@ class Wire:
     path: str
     read: Callable[[Any], Sent]
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    models_path: str = "/v1/models"
+    """Where the server is asked for its models."""
     lacks: tuple[str, ...] = ()
     has_think_marks: bool = False
     """Whether servers of this wire leave `<think>` in the text."""
+    has_events: bool = True
+    """Whether a stream is server-sent events; else it is lines of JSON, without comments and fields."""
+    counts: tuple[str, str] = ("input_tokens", "output_tokens")
+    """What it calls the tokens that were read and those that were written."""
+    reason: tuple[str | int, ...] = ()
+    """Where in an answer its word for the finish reason stands."""
 
     def llm(self, server: FakeServer, **options: Any) -> Any:
         """An LLM that speaks this wire to *server*, with a key, which some providers ask for."""
         return server.llm(self.provider, **{"api_key": "wire-key", **self.options, **options})
+
+    def raw_finish_reason(self, raw: Any) -> str:
+        """The vendor's word for why the answer *raw* ended."""
+        for step in self.reason:
+            raw = raw[step]
+        return str(raw)
 
     def sent(self, request: Recorded) -> Sent:
         """Read a request of this wire, and of no other."""
@@ -260,6 +274,8 @@ WIRES = {
             "/v1/chat/completions",
             _read_chat,
             has_think_marks=True,
+            counts=("prompt_tokens", "completion_tokens"),
+            reason=("choices", 0, "finish_reason"),
         ),
         Wire(
             "openai_responses",
@@ -269,6 +285,7 @@ WIRES = {
             _read_responses,
             options={"api": "responses"},
             lacks=("top_k", "seed", "stop", "presence_penalty", "frequency_penalty"),
+            reason=("incomplete_details", "reason"),
         ),
         Wire(
             "anthropic_messages",
@@ -277,7 +294,19 @@ WIRES = {
             "/v1/messages",
             _read_anthropic,
             lacks=("seed", "presence_penalty", "frequency_penalty"),
+            reason=("stop_reason",),
         ),
-        Wire("ollama_chat", ollama_chat, "ollama", "/api/chat", _read_ollama, has_think_marks=True),
+        Wire(
+            "ollama_chat",
+            ollama_chat,
+            "ollama",
+            "/api/chat",
+            _read_ollama,
+            models_path="/api/tags",
+            has_think_marks=True,
+            has_events=False,
+            counts=("prompt_eval_count", "eval_count"),
+            reason=("done_reason",),
+        ),
     )
 }

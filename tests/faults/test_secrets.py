@@ -19,8 +19,8 @@ import pytest
 
 from abstractcore import BasicSession, create_llm
 from abstractcore.drivers.keys import Secret
-from tests.fakes import any_wire, faults, openai_chat
-from tests.fakes.replies import Head, Reply, scripted, sse, whole
+from tests.fakes import any_wire, faults
+from tests.fakes.replies import Head, Reply, scripted, whole
 from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import Surface, WholeOrStream
 from tests.fakes.wires import Wire
@@ -97,8 +97,6 @@ def test_a_secret_shows_itself_to_nobody() -> None:
 ECHO = {
     "error": {"message": f"bad key {KEY} ({HEADER_KEY})", "key": KEY, "headers": [{"a": [KEY]}], KEY: KEY}
 }
-EVENT = openai_chat.error_body(f"bad key {KEY}", code=KEY, type=KEY)
-
 REPLIES: dict[str, Reply] = {
     "401 that echoes the key": whole(401, ECHO),
     "400 that echoes it as text": whole(400, f"Authorization: Bearer {KEY}"),
@@ -112,10 +110,11 @@ REPLIES: dict[str, Reply] = {
     "200 with a page": whole(200, f"<html>{KEY}</html>"),
     "200 with no JSON": whole(200, f"not JSON: {KEY}"),
     "200 with a text": whole(200, f'"{KEY}"'),
-    "a stream with an error": sse([EVENT], done=False),
-    "a stream that breaks with an error": sse([*openai_chat.text_chunks("x")[:2], EVENT], done=False),
-    "a stream of bad data": sse([f"{KEY} is not JSON"], done=False),
-    "a cut stream": sse(openai_chat.text_chunks("x")[:2], done=False, ending="close"),
+    "a stream with an error": any_wire.failing("", f"bad key {KEY}", code=KEY, type=KEY),
+    "a stream that breaks with an error": any_wire.failing("x", f"bad key {KEY}", code=KEY, type=KEY),
+    "a stream of bad data": any_wire.garbled("", f"{KEY} is not JSON"),
+    "a stream that breaks with bad data": any_wire.garbled("x", f'{{"{KEY}": "{KEY}'),
+    "a cut stream": any_wire.streamed(any_wire.unfinished("x", ending="close")),
     "not HTTP": scripted(faults.Send(f"220 {KEY}\r\n".encode()), faults.Close()),
     "a broken head": scripted(faults.Send(f"HTTP/1.1 200 OK\r\n{KEY} broken\r\n\r\n".encode())),
     "closes": faults.closes(),
