@@ -6,12 +6,12 @@ A thin face over BasicSession: one history, one transaction rule, one order of t
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, Unpack, overload
 
 from abstractcore.errors import ConfigurationError
 from abstractcore.factory import Options, create_llm
 from abstractcore.generation.ask import Sampling
-from abstractcore.generation.tool_runs import runnable
+from abstractcore.generation.tool_runs import check_served, runnable
 from abstractcore.llm import LLM
 from abstractcore.session import BasicSession
 from abstractcore.streams import Stream
@@ -28,6 +28,8 @@ Model = str | LLM
 
 class ClientCore:
     """What both clients are: the session under them, and its parts by their short names."""
+
+    _blocks: ClassVar[bool] = False
 
     def __init__(self, session: BasicSession) -> None:
         self.session = session
@@ -69,11 +71,15 @@ class ClientCore:
 
     @property
     def mcp_client(self) -> Any:
-        """A connected MCPClient of this client's colour, whose tools join the others; None without one."""
+        """A connected MCPClient, whose tools join the others; None without one.
+
+        The sync surface takes a sync one alone (else AsyncToolError); the async one runs it in threads.
+        """
         return self.session.mcp_client
 
     @mcp_client.setter
     def mcp_client(self, client: Any) -> None:
+        check_served(client, blocking=self._blocks)
         self.session.mcp_client = client
 
     @property
@@ -87,7 +93,7 @@ class ClientCore:
 
     def _check_tools(self, tools: Sequence[Any]) -> None:
         """Raise for tools that this client could not run, before any request."""
-        runnable(tools, blocking=False)
+        runnable(tools, blocking=self._blocks)
 
     def _options(self, given: dict[str, Any]) -> dict[str, Any]:
         """Say in `generate`'s words what `chat` was given."""
@@ -108,6 +114,8 @@ class ClientCore:
 
 class Client(ClientCore):
     """A conversation with one model, from sync code. `client()` makes it."""
+
+    _blocks = True
 
     @overload
     def chat(
@@ -172,9 +180,6 @@ class Client(ClientCore):
             return self.session.generate(text, stream=True, include=include or PHASES, **options)
         answer = self.session.generate(text, include=include, **options)
         return answer if schema is not None else answer.content
-
-    def _check_tools(self, tools: Sequence[Any]) -> None:
-        runnable(tools, blocking=True)
 
     def fork(self) -> Client:
         """Give a client that goes on from here by itself: a copy of the messages, the same model."""

@@ -82,7 +82,7 @@ class BasicSession(Generates):
         self.auto_compact = auto_compact
         self.compact_above = compact_above
         self.mcp_client: Any = None
-        """A connected MCPClient of the caller's colour, whose tools join the session's own."""
+        """A connected MCPClient, whose tools join the session's own; an async one for `agenerate` alone."""
         self.tool_policy = ToolPolicy()
         """How the tools of a `run_tools` turn are run."""
         self.messages: list[Message] = []
@@ -120,7 +120,7 @@ class BasicSession(Generates):
             request = with_messages(ask, history.sendable(system, [*self.messages, *new]))
             tools = ask.tools
             if tools is not None and self.mcp_client is not None:
-                tools = [*tools, *await served_tools(driver, self.mcp_client)]
+                tools = [*tools, *await served_tools(driver, self.mcp_client, deadline)]
                 request = replace(request, tools=as_specs(tools))
             call = Call(driver, deadline, collector, ask.response_model, tools is not None)
             turn = Turn()

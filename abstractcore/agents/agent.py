@@ -17,7 +17,7 @@ from abstractcore.agents.runs import BlockingRuns, Runs, Work
 from abstractcore.drivers.generators import Nested
 from abstractcore.errors import ConfigurationError
 from abstractcore.generation.messages import check_timeout, clean_messages
-from abstractcore.generation.tool_runs import Approve, ToolPolicy, runnable
+from abstractcore.generation.tool_runs import Approve, ToolPolicy, check_served, runnable
 from abstractcore.session import BasicSession
 from abstractcore.tools.schema import as_specs
 
@@ -59,10 +59,6 @@ class AgentCore(Runs):
         async tools on the sync one.
         """
         self._check_client(client)
-        if type(max_iterations) is not int or max_iterations < 1:
-            raise ConfigurationError("max_iterations must be a whole number, at least 1")
-        if inspect.iscoroutinefunction(events):
-            raise ConfigurationError("events= must be a plain function")
         self.client = client
         self.system = system
         self.tools: list[Any] = list(tools)
@@ -71,13 +67,14 @@ class AgentCore(Runs):
         """The last run's messages, as plain dicts; a run that fails or is cancelled leaves none."""
         self._restored: Sequence[Message] = ()
         timeout = check_timeout(tool_timeout) or _TOOL_TIMEOUT
-        self._policy = ToolPolicy(
-            max_iterations, approve, concurrent_tool_calls, timeout, agent=name, events=events
+        self._policy = _checked(
+            ToolPolicy(max_iterations, approve, concurrent_tool_calls, timeout, agent=name, events=events)
         )
         self._check_tools(self._tools())
 
     def _check_client(self, client: Any) -> None:
         if isinstance(client, self._client):
+            check_served(client.mcp_client, blocking=self._blocks)
             return
         ours, maker = ("sync", "abstractcore.client(…)") if self._blocks else ("async", "aio.client(…)")
         raise ConfigurationError(
@@ -123,6 +120,14 @@ class AgentCore(Runs):
                     work.outcome.is_whole = True
                     self.messages = session.messages
                 yield chunk
+
+
+def _checked(policy: ToolPolicy) -> ToolPolicy:
+    if type(policy.max_iterations) is not int or policy.max_iterations < 1:
+        raise ConfigurationError("max_iterations must be a whole number, at least 1")
+    if inspect.iscoroutinefunction(policy.events):
+        raise ConfigurationError("events= must be a plain function")
+    return policy
 
 
 def _asked(work: Work) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from abstractcore.drivers.base import Caller, Deadline
@@ -95,16 +95,13 @@ class BlockingBackground:
     """A job in a thread. Stopping it closes the sockets that it waits at."""
 
     def __init__(self, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        context = contextvars.copy_context()
         self._word = Stop(CURRENT.get())
-        context.run(CURRENT.set, self._word)
-        self._thread = threading.Thread(target=context.run, args=(_finish, job), daemon=True)
-        self._thread.start()
+        self._outcome = _in_a_thread(job, self._word)
 
     async def stop(self) -> None:
         """End the job, and wait for it a little: a tool that runs cannot be ended."""
         self._word.say()
-        self._thread.join(_PARTING)
+        wait([self._outcome], _PARTING)
 
 
 class BlockingDriver:
@@ -132,11 +129,20 @@ class BlockingDriver:
     async def gather(self, jobs: Sequence[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]:
         """Run each job in a thread of its own; all run to their end, then the failures are raised.
 
-        They are raised in a group, as those of tasks are.
+        They are raised in a group, as those of tasks are. Ctrl-C, which ends the waiting, ends their
+        requests too.
         """
-        with ThreadPoolExecutor(max(1, len(jobs))) as pool:
-            running = [pool.submit(contextvars.copy_context().run, _finish, job) for job in jobs]
-        failures = [failure for one in running if (failure := one.exception()) is not None]
+        outer = CURRENT.get()
+        word = Stop(outer)
+        running = [_in_a_thread(job, word) for job in jobs]
+        try:
+            failures = [failure for one in running if (failure := one.exception()) is not None]
+        except BaseException:
+            word.say()
+            raise
+        finally:
+            if outer is not None:
+                outer.forget(word.say)
         if failures:
             raise BaseExceptionGroup("jobs failed", failures)
         return [one.result() for one in running]
@@ -158,8 +164,22 @@ class BlockingDriver:
         return Caller(threading.get_ident(), _current_task(), blocks=True)
 
 
-def _finish(job: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    return run(job())
+def _in_a_thread(job: Callable[[], Coroutine[Any, Any, T]], word: Stop) -> Future[T]:
+    """Run *job* in a thread that a program which ends does not wait for, as it would for a pool's."""
+    outcome: Future[T] = Future()
+    context = contextvars.copy_context()
+    context.run(CURRENT.set, word)
+    threading.Thread(target=context.run, args=(_settle, outcome, job), daemon=True).start()
+    return outcome
+
+
+def _settle(outcome: Future[T], job: Callable[[], Coroutine[Any, Any, T]]) -> None:
+    try:
+        result = run(job())
+    except BaseException as failure:  # noqa: BLE001  whoever waits raises it
+        outcome.set_exception(failure)
+    else:
+        outcome.set_result(result)
 
 
 def _current_task() -> object | None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from abstractcore.drivers.base import Driver
+    from abstractcore.drivers.base import Driver, Mailbox
 
 T = TypeVar("T")
+
+# The most values of one source that wait to be read are two batches.
+_BATCH = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,37 +21,70 @@ class _End:
     failure: BaseException | None
 
 
+class _Lane(Generic[T]):
+    """The way of one source's values. A source that is two batches ahead of the reader waits."""
+
+    def __init__(
+        self, source: Callable[[], AsyncGenerator[T]], mailbox: Mailbox[Any], words: Mailbox[None]
+    ) -> None:
+        self._source = source
+        self._mailbox = mailbox
+        self._words = words
+        self._taken = 0
+        self._is_left = False
+
+    async def run(self) -> None:
+        """Send the source's values."""
+        sent = 0
+        async with aclosing(self._source()) as values:
+            async for value in values:
+                if sent >= 2 * _BATCH and sent % _BATCH == 0:
+                    await self._words.get()
+                if self._is_left:
+                    return
+                self._mailbox.put((self, value))
+                sent += 1
+
+    def took(self) -> None:
+        """Note, at the reader's end, that one of the values has been read."""
+        self._taken += 1
+        if self._taken % _BATCH == 0:
+            self._words.put(None)
+
+    def leave(self) -> None:
+        """Let the source send no more and wait no more, once the reader has left."""
+        self._is_left = True
+        self._words.put(None)
+
+
 async def interleaved(
     driver: Driver, sources: Sequence[Callable[[], AsyncGenerator[T]]]
 ) -> AsyncGenerator[T]:
     """Run the *sources* side by side. Leaving this generator ends them all.
 
-    A failure ends the others where `driver.gather` does so, and is raised as it raises it.
+    A slow reader holds them back. A failure ends the others where `driver.gather` does so, and is
+    raised as it raises it.
     """
     mailbox = driver.mailbox()
-    is_left = False
-
-    async def one(source: Callable[[], AsyncGenerator[T]]) -> None:
-        async with aclosing(source()) as values:
-            async for value in values:
-                if is_left:
-                    return
-                mailbox.put(value)
+    lanes = [_Lane(source, mailbox, driver.mailbox()) for source in sources]
 
     async def everyone() -> None:
         failure: BaseException | None = None
         try:
-            await driver.gather([lambda source=source: one(source) for source in sources])
+            await driver.gather([lane.run for lane in lanes])
         except BaseException as raised:  # noqa: BLE001  the reader raises it
             failure = raised
         mailbox.put(_End(failure))
 
     job = driver.background(everyone)
     try:
-        while not isinstance(value := await mailbox.get(), _End):
+        while not isinstance(got := await mailbox.get(), _End):
+            lane, value = got
             yield value
-        if value.failure is not None:
-            raise value.failure
+            lane.took()
+        if got.failure is not None:
+            raise got.failure
     finally:
-        is_left = True
+        for lane in lanes:
+            lane.leave()
         await job.stop()

@@ -5,10 +5,10 @@ Knows why a request is sent again. Knows no wire, no history and no surface.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from abstractcore.errors import (
     AbstractCoreError,
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from abstractcore.generation.retry import Retry
     from abstractcore.providers.base import Provider
     from abstractcore.types import GenerateRequest, StreamChunk
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,40 +54,22 @@ async def chunks(
     A failure is retried only before the first chunk has been given out. With a
     `response_model` the text is validated before `done` is given.
     """
-    collector = call.collector
+    attempts = _Attempts(lambda: _open(call, provider, request))
     given_out = False
-    attempts = 0
-
-    async def attempt() -> tuple[StreamChunk, AsyncGenerator[StreamChunk]]:
-        nonlocal attempts
-        attempts += 1
-        try:
-            return await _open(call, provider, request)
-        except AbstractCoreError as failure:
-            # The provider counts the requests that it sent beyond one.
-            attempts, failure.attempts = attempts + failure.attempts, 0
-            raise
-
     try:
-        first, source = await retry.run(call.driver, attempt, call.deadline)
+        first, source = await retry.run(call.driver, attempts.next, call.deadline)
         async with aclosing(source):
             given_out = True
-            collector.add(first)
-            if first.phase == "done":
-                _end(call)
+            _take(call, first)
             yield first
             async for chunk in source:
-                collector.add(chunk)
-                if chunk.phase == "done":
-                    _end(call)
+                _take(call, chunk)
                 yield chunk
     except AbstractCoreError as failure:
         told = _cut_short(failure) if given_out and request.stream else failure
-        told.provider = provider.name
-        told.model = request.model
-        if not isinstance(told, ConfigurationError):  # of which no request was sent
-            told.attempts = attempts + failure.attempts
-        told.partial = collector.response()
+        told.provider, told.model = provider.name, request.model
+        attempts.tell(told, beyond=failure.attempts)
+        told.partial = call.collector.response()
         if told is failure:
             raise
         raise told from failure
@@ -93,28 +77,43 @@ async def chunks(
 
 async def models(driver: Driver, provider: Provider, retry: Retry, deadline: Deadline) -> list[str]:
     """List the provider's models, asking again as for an answer."""
-    attempts = 0
-
-    async def attempt() -> list[str]:
-        nonlocal attempts
-        attempts += 1
-        return await provider.models(driver, deadline)
-
+    attempts = _Attempts(lambda: provider.models(driver, deadline))
     try:
-        return await retry.run(driver, attempt, deadline)
+        return await retry.run(driver, attempts.next, deadline)
     except AbstractCoreError as failure:
-        _name(failure, provider, attempts)
+        failure.provider, failure.model = provider.name, provider.model
+        attempts.tell(failure)
+        if provider.name not in failure.message:
+            failure.message = f"{provider.name} ({provider.model}): {failure.message}"
+            failure.args = (failure.message,)
         raise
 
 
-def _name(failure: AbstractCoreError, provider: Provider, attempts: int) -> None:
-    """Say in a failure whose it is, and after how many requests."""
-    failure.provider, failure.model = provider.name, provider.model
-    if not isinstance(failure, ConfigurationError):  # of which no request was sent
-        failure.attempts = attempts
-    if provider.name not in failure.message:
-        failure.message = f"{provider.name} ({provider.model}): {failure.message}"
-        failure.args = (failure.message,)
+class _Attempts(Generic[T]):
+    """Something to do, once or again, and how many requests it took."""
+
+    def __init__(self, work: Callable[[], Awaitable[T]]) -> None:
+        self._work = work
+        self._number = 0
+
+    async def next(self) -> T:
+        self._number += 1
+        try:
+            return await self._work()
+        except AbstractCoreError as failure:
+            # The provider counts the requests that it sent beyond one.
+            self._number, failure.attempts = self._number + failure.attempts, 0
+            raise
+
+    def tell(self, failure: AbstractCoreError, *, beyond: int = 0) -> None:
+        if not isinstance(failure, ConfigurationError):  # of which no request was sent
+            failure.attempts = self._number + beyond
+
+
+def _take(call: Call, chunk: StreamChunk) -> None:
+    call.collector.add(chunk)
+    if chunk.phase == "done":
+        _end(call)
 
 
 def _end(call: Call) -> None:

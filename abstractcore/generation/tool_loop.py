@@ -22,8 +22,6 @@ from abstractcore.types import GenerateRequest, GenerateResponse, Message, Strea
 if TYPE_CHECKING:
     from abstractcore.generation.call import Answer, Call
 
-_NOT_RUN = "Not run: no more tool calls are allowed in this turn. Answer with what you have."
-
 
 @dataclass(slots=True)
 class Turn:
@@ -71,9 +69,7 @@ async def rounds(
     """
     for iteration in range(policy.max_iterations + 1):
         is_last = iteration == policy.max_iterations
-        asked = replace(request, messages=[*request.messages, *turn.messages])
-        if is_last:
-            asked = replace(asked, tool_choice="none")
+        asked = _asked(request, turn, is_last)
         end: StreamChunk | None = None
         policy.tell("model_call", iteration)
         async with aclosing(Nested(answer(call, asked))) as chunks:
@@ -83,23 +79,26 @@ async def rounds(
                 else:
                     yield replace(chunk, agent=policy.agent, iteration=iteration)
         response = call.collector.response()
-        policy.tell(
-            "model_answer", iteration, content=response.content, usage=end.usage if end is not None else None
-        )
+        usage = None if end is None else end.usage
+        policy.tell("model_answer", iteration, content=response.content, usage=usage)
         if is_last or not response.tool_calls:
             if end is not None:
                 yield replace(end, agent=policy.agent, iteration=iteration, usage=response.usage)
             return
         runs = [ToolRun(each) for each in _with_own_ids(response.tool_calls, asked.messages)]
+        if iteration + 1 < policy.max_iterations:
+            called = _Called(call, runs, tools, policy, asked, iteration)
+            async with aclosing(Nested(called.chunks())) as chunks:
+                async for chunk in chunks:
+                    yield chunk
         turn.messages.append(assistant_message(replace(response, tool_calls=[run.call for run in runs])))
-        if iteration + 1 == policy.max_iterations:
-            for run in runs:
-                run.result = _NOT_RUN
-        else:
-            async for chunk in _run(call, runs, tools, policy, asked, iteration):
-                yield chunk
         turn.messages.extend(_result(run) for run in runs)
         call.collector.next_round()
+
+
+def _asked(request: GenerateRequest, turn: Turn, is_last: bool) -> GenerateRequest:
+    asked = replace(request, messages=[*request.messages, *turn.messages])
+    return replace(asked, tool_choice="none") if is_last else asked
 
 
 def _with_own_ids(calls: Sequence[ToolCall], messages: Sequence[Message]) -> list[ToolCall]:
@@ -108,43 +107,63 @@ def _with_own_ids(calls: Sequence[ToolCall], messages: Sequence[Message]) -> lis
     return [replace(call, id=f"{call.id}_{len(messages)}") if call.id in taken else call for call in calls]
 
 
-async def _run(
-    call: Call,
-    runs: Sequence[ToolRun],
-    tools: Mapping[str, Tool[..., Any]],
-    policy: ToolPolicy,
-    asked: GenerateRequest,
-    iteration: int,
-) -> AsyncGenerator[StreamChunk]:
-    """Run the calls, one after the other or side by side; progress and results come out in call order."""
+@dataclass(frozen=True, slots=True)
+class _Called:
+    """What one answer calls, and how it is run."""
 
-    def context(run: ToolRun) -> ToolContext:
-        return ToolContext(run.call, tuple(asked.messages), policy.agent, iteration)
+    call: Call
+    runs: Sequence[ToolRun]
+    tools: Mapping[str, Tool[..., Any]]
+    policy: ToolPolicy
+    asked: GenerateRequest
+    iteration: int
 
-    async def silently(run: ToolRun) -> None:
-        async with aclosing(Nested(run_call(call.driver, run, tools, policy, context(run)))) as texts:
+    async def chunks(self) -> AsyncGenerator[StreamChunk]:
+        """Run the calls, one after the other or side by side; progress and results in call order."""
+        is_concurrent = self.policy.concurrent and len(self.runs) > 1
+        if is_concurrent:
+            await self._side_by_side()
+        for run in self.runs:
+            if not is_concurrent:
+                self.policy.tell("tool_call", self.iteration, tool_call=run.call)
+                async with aclosing(Nested(self._texts(run))) as texts:
+                    async for text in texts:
+                        yield self._chunk(run, text)
+            for text in run.progress:
+                yield self._chunk(run, text)
+            self.policy.tell("tool_result", self.iteration, tool_call=run.call, content=run.result)
+            yield self._chunk(run, run.result)
+
+    async def _side_by_side(self) -> None:
+        for run in self.runs:
+            self.policy.tell("tool_call", self.iteration, tool_call=run.call)
+        try:
+            await self.call.driver.gather([partial(self._silently, run) for run in self.runs])
+        except BaseExceptionGroup as failures:
+            raise _one_of(failures) from None
+
+    async def _silently(self, run: ToolRun) -> None:
+        async with aclosing(Nested(self._texts(run))) as texts:
             async for text in texts:
                 run.progress.append(text)
 
-    is_concurrent = policy.concurrent and len(runs) > 1
-    if is_concurrent:
-        for run in runs:
-            policy.tell("tool_call", iteration, tool_call=run.call)
-        await call.driver.gather([lambda run=run: silently(run) for run in runs])
-    for run in runs:
-        if not is_concurrent:
-            policy.tell("tool_call", iteration, tool_call=run.call)
-            async with aclosing(Nested(run_call(call.driver, run, tools, policy, context(run)))) as texts:
-                async for text in texts:
-                    yield _chunk(run, text, policy, iteration)
-        for text in run.progress:
-            yield _chunk(run, text, policy, iteration)
-        policy.tell("tool_result", iteration, tool_call=run.call, content=run.result)
-        yield _chunk(run, run.result, policy, iteration)
+    def _texts(self, run: ToolRun) -> AsyncGenerator[str]:
+        context = ToolContext(run.call, tuple(self.asked.messages), self.policy.agent, self.iteration)
+        return run_call(self.call.driver, run, self.tools, self.policy, context, self.call.deadline)
+
+    def _chunk(self, run: ToolRun, text: str) -> StreamChunk:
+        return StreamChunk("tool_calling", text, self.policy.agent, self.iteration, run.call)
 
 
-def _chunk(run: ToolRun, text: str, policy: ToolPolicy, iteration: int) -> StreamChunk:
-    return StreamChunk("tool_calling", text, policy.agent, iteration, run.call)
+def _one_of(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Give the first failure in call order, as if the calls had run one after the other.
+
+    Ctrl-C comes before all others, which are named in the notes of the one that is raised.
+    """
+    first, *others = sorted(failures.exceptions, key=lambda failure: isinstance(failure, Exception))
+    for other in others:
+        first.add_note(f"another call of the same answer: {type(other).__name__}: {other}")
+    return first
 
 
 def _result(run: ToolRun) -> Message:

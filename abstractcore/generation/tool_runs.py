@@ -1,6 +1,7 @@
 """One tool call: checked, run within its time, and its result as the text that the model reads.
 
-Whatever goes wrong becomes such a text. Knows no model and no history.
+What goes wrong in a tool becomes such a text; what only the caller can mend ends the turn. Knows
+no model and no history.
 """
 
 from __future__ import annotations
@@ -10,21 +11,31 @@ import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from abstractcore.drivers.generators import Nested
 from abstractcore.drivers.threads import call_bounded
-from abstractcore.errors import AsyncToolError, ConfigurationError, ToolError
+from abstractcore.errors import (
+    AsyncToolError,
+    ConfigurationError,
+    MCPConnectionError,
+    MCPToolsChangedError,
+    RequestTimeoutError,
+    ToolError,
+)
 from abstractcore.tools import strict_json
 from abstractcore.tools.context import ToolContext
 from abstractcore.tools.decorator import Tool
 from abstractcore.types import AgentEvent, EventKind, ToolCall
 
 if TYPE_CHECKING:
-    from abstractcore.drivers.base import Driver
+    from abstractcore.drivers.base import Deadline, Driver
 
 Approve = Callable[[ToolCall], "bool | str | Awaitable[bool | str]"]
 
+# A model cannot bring a server back, approve what it says now, or await: the caller is told.
+_ENDS_THE_TURN = (MCPConnectionError, MCPToolsChangedError, AsyncToolError)
+_NOT_RUN = "Not run: no more tool calls are allowed in this turn. Answer with what you have."
 _RESULT_CHARACTERS = 32_000
 _MESSAGE_CHARACTERS = 1_000
 
@@ -57,7 +68,7 @@ class ToolRun:
     """A call on its way; *result* is what the model will read."""
 
     call: ToolCall
-    result: str = ""
+    result: str = _NOT_RUN
     progress: list[str] = field(default_factory=list[str])
 
 
@@ -94,23 +105,54 @@ async def run_call(
     tools: Mapping[str, Tool[..., Any]],
     policy: ToolPolicy,
     context: ToolContext,
+    deadline: Deadline,
 ) -> AsyncGenerator[str]:
-    """Run one call; what a generator tool yields comes out as it happens."""
+    """Run one call; what a generator tool yields comes out as it happens.
+
+    Raises MCPConnectionError, MCPToolsChangedError and AsyncToolError, whoever raised them, and
+    RequestTimeoutError when *deadline*, the turn's own, has passed.
+    """
+    if deadline.left() <= 0:
+        raise _too_late(deadline)
+    limit = _Limit(policy.timeout, deadline)
     try:
         tool = _known(run.call, tools)
-        await _check_approved(driver, run.call, policy)
+        await _check_approved(driver, run.call, policy, deadline)
         arguments = tool.validate(run.call.arguments)
         if tool.context_parameter is not None:
             arguments[tool.context_parameter] = context
-        async with aclosing(Nested(_work(driver, tool, arguments, policy.timeout, run))) as texts:
+        async with aclosing(Nested(_work(driver, tool, arguments, limit, run))) as texts:
             async for text in texts:
                 yield text
-    except TimeoutError:
-        run.result = _failure(f"{run.call.name} took longer than {policy.timeout:g} seconds")
+    except _ENDS_THE_TURN:
+        raise
     except ToolError as failure:
         run.result = _failure(failure.message)
     except Exception as failure:  # noqa: BLE001  the model is told, and may do better
-        run.result = _failure(f"{type(failure).__name__}: {failure}")
+        if isinstance(failure, TimeoutError) and deadline.left() <= 0:
+            raise _too_late(deadline) from None
+        run.result = _failure(_told(failure, run.call, policy))
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """The time of a tool's next step: its own, but no more than the turn has."""
+
+    timeout: float
+    deadline: Deadline
+
+    def seconds(self) -> float:
+        return min(self.timeout, self.deadline.left())
+
+
+def _too_late(deadline: Deadline) -> RequestTimeoutError:
+    return RequestTimeoutError(f"the turn took longer than {deadline.seconds:g} s", phase="total")
+
+
+def _told(failure: Exception, call: ToolCall, policy: ToolPolicy) -> str:
+    if isinstance(failure, TimeoutError) and not str(failure):  # as the drivers raise it
+        return f"{call.name} took longer than {policy.timeout:g} seconds"
+    return f"{type(failure).__name__}: {failure}"
 
 
 def _known(call: ToolCall, tools: Mapping[str, Tool[..., Any]]) -> Tool[..., Any]:
@@ -121,48 +163,60 @@ def _known(call: ToolCall, tools: Mapping[str, Tool[..., Any]]) -> Tool[..., Any
     return tools[call.name]
 
 
-async def _check_approved(driver: Driver, call: ToolCall, policy: ToolPolicy) -> None:
+async def _check_approved(driver: Driver, call: ToolCall, policy: ToolPolicy, deadline: Deadline) -> None:
     if policy.approve is None:
         return
     verdict = policy.approve(call)
     if inspect.isawaitable(verdict):
-        verdict = await verdict
+        verdict = await driver.bounded(verdict, deadline.left())
     if verdict is not True:
         reason = f": {verdict}" if verdict else ""
         raise ToolError(f"the call of {call.name} was refused{reason}")
 
 
 async def _work(
-    driver: Driver, tool: Tool[..., Any], arguments: dict[str, Any], seconds: float, run: ToolRun
+    driver: Driver, tool: Tool[..., Any], arguments: dict[str, Any], limit: _Limit, run: ToolRun
 ) -> AsyncGenerator[str]:
     if not tool.is_generator:
-        run.result = _text(await _once(driver, tool, arguments, seconds))
+        run.result = _text(await _once(driver, tool, arguments, limit))
         return
     steps = tool.function(**arguments)
     pieces: list[str] = []
-    while True:
-        piece, is_end = await _step(driver, tool, steps, seconds)
-        if is_end:
-            break
-        pieces.append(_text(piece))
-        yield pieces[-1]
+    try:
+        while True:
+            piece, is_end = await _step(driver, tool, steps, limit)
+            if is_end:
+                break
+            pieces.append(_text(piece))
+            yield pieces[-1]
+    finally:
+        if tool.is_async:
+            await driver.bounded(steps.aclose(), limit.timeout)
     run.result = _text(piece) if piece is not None else "".join(pieces)
 
 
-async def _once(driver: Driver, tool: Tool[..., Any], arguments: dict[str, Any], seconds: float) -> Any:
+async def _once(driver: Driver, tool: Tool[..., Any], arguments: dict[str, Any], limit: _Limit) -> Any:
     if tool.is_async:
-        return await driver.bounded(tool.function(**arguments), seconds)
-    return await call_bounded(driver, lambda: tool.function(**arguments), seconds)
+        return await driver.bounded(tool.function(**arguments), limit.seconds())
+    return await _called(driver, lambda: tool.function(**arguments), limit)
 
 
-async def _step(driver: Driver, tool: Tool[..., Any], steps: Any, seconds: float) -> tuple[Any, bool]:
+async def _step(driver: Driver, tool: Tool[..., Any], steps: Any, limit: _Limit) -> tuple[Any, bool]:
     """Take a generator's next value, or at its end what it returned."""
     if tool.is_async:
         try:
-            return await driver.bounded(anext(steps), seconds), False
+            return await driver.bounded(anext(steps), limit.seconds()), False
         except StopAsyncIteration:
             return None, True
-    return await call_bounded(driver, lambda: _next(steps), seconds)
+    return await call_bounded(driver, lambda: _next(steps), limit.seconds())
+
+
+async def _called(driver: Driver, function: Callable[[], Any], limit: _Limit) -> Any:
+    """Call a plain function; if it gives something to await, that is awaited."""
+    result = await call_bounded(driver, function, limit.seconds())
+    if inspect.isawaitable(result):
+        return await driver.bounded(result, limit.seconds())
+    return result
 
 
 def _next(steps: Any) -> tuple[Any, bool]:
@@ -196,12 +250,40 @@ def _failure(message: str) -> str:
     return json.dumps({"error": message[:_MESSAGE_CHARACTERS]}, ensure_ascii=False)
 
 
-async def served_tools(driver: Driver, mcp_client: Any) -> list[Any]:
-    """Give the tools of an MCPClient. Raises AsyncToolError when a blocking caller has an async one."""
-    tools = mcp_client.as_tools()
-    if not inspect.isawaitable(tools):
-        return list(tools)
-    if driver.caller().blocks:
-        cast("Any", tools).close()
+def check_served(mcp_client: Any, *, blocking: bool) -> None:
+    """Raise AsyncToolError for an async MCPClient where nobody can await it.
+
+    A sync one serves both surfaces: its tools are sync tools, which the async surface runs in threads.
+    Raises ConfigurationError for one that is still to be awaited.
+    """
+    if inspect.isawaitable(mcp_client):
+        _close(mcp_client)
+        raise ConfigurationError("mcp_client is not connected yet: await MCPClient.connect(…) first")
+    if blocking and inspect.iscoroutinefunction(getattr(mcp_client, "as_tools", None)):
         raise _wrong_colour("mcp_client")
-    return list(await tools)
+
+
+async def served_tools(driver: Driver, mcp_client: Any, deadline: Deadline) -> list[Any]:
+    """Ask an MCPClient for its tools, where that stops nobody else and for as long as the turn has.
+
+    Raises AsyncToolError when a blocking caller has an async one.
+    """
+    check_served(mcp_client, blocking=driver.caller().blocks)
+    as_tools = getattr(mcp_client, "as_tools", None)
+    if as_tools is None:
+        raise ConfigurationError(f"mcp_client must be an MCPClient, not {type(mcp_client).__name__}")
+    limit = _Limit(deadline.seconds, deadline)
+    try:
+        if inspect.iscoroutinefunction(as_tools):
+            return list(await driver.bounded(as_tools(), limit.seconds()))
+        return list(await _called(driver, as_tools, limit))
+    except TimeoutError:
+        if deadline.left() > 0:  # the server's own time has passed
+            raise
+        raise _too_late(deadline) from None
+
+
+def _close(work: Any) -> None:
+    close = getattr(work, "close", None)
+    if close is not None:
+        close()

@@ -32,9 +32,10 @@ class Toolbox:
         self.server = server
         self.started = threading.Event()
         self.cancelled = threading.Event()
+        self.released = threading.Event()
         self.at_once = 0
         self.most_at_once = 0
-        for function in (add, describe, fail, picture, stop, self.wait, self.meet):
+        for function in (add, describe, fail, picture, stop, self.wait, self.linger, self.meet):
             server.tool()(function)
 
     async def wait(self) -> str:
@@ -45,6 +46,13 @@ class Toolbox:
         except asyncio.CancelledError:
             self.cancelled.set()
             raise
+
+    async def linger(self) -> str:
+        """Wait until the test lets it go."""
+        self.started.set()
+        while not self.released.is_set():
+            await asyncio.sleep(0.001)
+        return "lingered"
 
     async def meet(self, others: int) -> int:
         """Wait until so many calls are here at the same time."""
