@@ -54,7 +54,7 @@ async def run(task: str) -> AsyncIterator[ServerSentEvent]:
 
 
 def event(chunk: StreamChunk) -> ServerSentEvent:
-    """Name the event by its phase. A call comes twice: as the model makes it, and with its result."""
+    """Name the event by its phase. A call comes as the model makes it, and again with its result."""
     if chunk.tool_call is None:
         return ServerSentEvent(event=chunk.phase, data=chunk.content)
     call = chunk.tool_call
