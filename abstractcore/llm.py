@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 _GLANCE = 30.0
 
 
+Watch = Callable[[str], None] | bool | None
+"""Who hears how a load goes: see `LLM.load`."""
+
+
 class LLM(Generates):
     """One model behind one provider. `create_llm` makes it; it holds no history.
 
@@ -90,24 +94,21 @@ class LLM(Generates):
         """Answer a whole request, for the rooms above that keep a history of their own."""
         return answer_chunks(call, self._provider, request, self._retry)
 
-    async def _load(
-        self, driver: Driver, progress: Callable[[str], None] | None, timeout: float | None
-    ) -> None:
+    async def _load(self, driver: Driver, progress: Watch, timeout: float | None) -> None:
         seconds = check_timeout(timeout) or self._defaults.get("timeout") or DEFAULT_TIMEOUT
         self._check_open()
         if isinstance(self._provider, Loads):
-            await self._provider.load(driver, Deadline.after(seconds), progress)
+            await self._provider.load(driver, Deadline.after(seconds), _watcher(progress))
 
-    def load(self, progress: Callable[[str], None] | None = None, *, timeout: float | None = None) -> None:
+    def load(self, progress: Watch = None, *, timeout: float | None = None) -> None:
         """Load the local model now, and not with the first call; a remote provider has nothing to load.
 
-        *progress* is called with a line of text for each stage. Raises ModelLoadError.
+        *progress* is called with a line of text for each stage; with True a bar on the terminal, where
+        stderr is one, shows them. Raises ModelLoadError.
         """
         run(self._load(BLOCKING, progress, timeout))
 
-    async def aload(
-        self, progress: Callable[[str], None] | None = None, *, timeout: float | None = None
-    ) -> None:
+    async def aload(self, progress: Watch = None, *, timeout: float | None = None) -> None:
         """Load the local model without stopping the event loop; otherwise as `load`."""
         from abstractcore.drivers.eventloop import ASYNC
 
@@ -193,3 +194,11 @@ class LLM(Generates):
 
 def _make_again(make: Callable[..., LLM], arguments: dict[str, Any]) -> LLM:
     return make(**arguments)
+
+
+def _watcher(progress: Watch) -> Callable[[str], None] | None:
+    if isinstance(progress, bool):
+        from abstractcore.engines.bar import TerminalBar
+
+        return TerminalBar() if progress else None
+    return progress

@@ -38,8 +38,6 @@ class Engine:
     formats: tuple[str, ...]
     options: tuple[str, ...]
     most: int | None = None
-    hub: bool = False
-    """Whether a model may be named by its id on the hub."""
 
 
 _ALL = ("deterministic", "cache_gb", "max_batch", "threads", "prefix_cache")
@@ -56,14 +54,12 @@ ENGINES: Mapping[str, Engine | None] = {
         packages=("mlx", "mlx_lm"),
         formats=("safetensors",),
         options=(*_ALL, "dtype", "max_context", "adapters"),
-        hub=True,
     ),
     "huggingface": Engine(
         extra="huggingface",
         packages=("torch", "transformers"),
         formats=("safetensors", "gguf"),
         options=(*_ALL, "device", "dtype", "max_context", "adapters"),
-        hub=True,
     ),
     "llamacpp": Engine(
         extra="llamacpp",
@@ -103,10 +99,12 @@ def _wanted(engine: Engine) -> str:
 
 
 def _provider(name: str, engine: Engine, model: str, options: EngineOptions, strict: bool) -> EngineProvider:
+    from abstractcore.engines.model_files import is_hub_id
     from abstractcore.engines.provider import EngineProvider
 
     def path() -> str:
-        return os.path.realpath(os.path.expanduser(model))
+        named = os.path.expanduser(model)
+        return named if is_hub_id(named) else os.path.realpath(named)
 
     def key() -> tuple[str, str, EngineOptions]:
         return name, path(), options
@@ -118,9 +116,9 @@ def _provider(name: str, engine: Engine, model: str, options: EngineOptions, str
         return ProcessRuntime(name, path(), options, formats=engine.formats, max_batch=most)
 
     def found() -> list[str]:
-        if not os.path.exists(path()):
+        if not (os.path.exists(path()) or is_hub_id(path())):
             raise ModelLoadError(f"{name}: there is no model at {path()}")
-        return list(dict.fromkeys([model, *local_models()]))
+        return list(dict.fromkeys([model, *models_here(name)]))
 
     return EngineProvider(name, model, key=key, make=make, found=found, strict=strict)
 
@@ -144,14 +142,28 @@ def _is_installed(engine: Engine) -> bool:
     return all(find_spec(package) is not None for package in engine.packages)
 
 
-def local_models() -> list[str]:
-    """List the models that `local` can take: the environment's, and those that packages carry."""
+def models_here(name: str) -> list[str]:
+    """List the models on this machine that the engine *name* can take, without any network.
+
+    That of the environment stands first, then those of installed packages and of the hub's cache.
+    """
+    from abstractcore.engines.model_files import cached_models, format_at
+
+    engine = ENGINES[name]
+    formats = {form for row in ENGINES.values() if row is not None for form in row.formats}
+    if engine is not None:
+        formats = set(engine.formats)
+    named = [path for path in _local_models() if format_at(path) in formats or not os.path.exists(path)]
+    return [*named, *cached_models(formats)]
+
+
+def _local_models() -> list[str]:
     named = os.environ.get(LOCAL_MODEL)
     return [*([named] if named else []), *_carried_models()]
 
 
 def _local_model() -> str:
-    return next(iter(local_models()), "") or _refuse_local()
+    return next(iter(_local_models()), "") or _refuse_local()
 
 
 def _carried_models() -> Iterator[str]:

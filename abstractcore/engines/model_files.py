@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from abstractcore.engines.gguf import read_gguf
+from abstractcore.engines.safetensors import check_weights
 from abstractcore.errors import ModelLoadError
 
 _OPENVINO_FILES = (
@@ -24,6 +26,7 @@ _OPENVINO_FILES = (
     "openvino_detokenizer.bin",
 )
 _CONFIG_BYTES = 1024 * 1024
+_HUB_ID = re.compile(r"(?!\.)[\w.-]+/[\w.-]+(:[\w.-]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,11 @@ def format_at(path: str) -> str | None:
     return None
 
 
+def is_hub_id(name: str) -> bool:
+    """Tell whether *name* is `owner/name` or `owner/name:variant`, and no path that exists."""
+    return _HUB_ID.fullmatch(name) is not None and not os.path.exists(name)
+
+
 def look_at(path: str, formats: Collection[str]) -> ModelFiles:
     """Check the model at *path*, which must have one of *formats*. Raises ModelLoadError, naming it."""
     place = Path(path)
@@ -56,6 +64,28 @@ def look_at(path: str, formats: Collection[str]) -> ModelFiles:
     if found is None or found not in formats:
         raise ModelLoadError(f"{path} is {_KINDS[found]}; this engine reads {_named(formats)}")
     return _LOOKS[found](place)
+
+
+def cached_models(formats: Collection[str]) -> list[str]:
+    """List the ids in the local cache of the Hugging Face hub whose weights have one of *formats*.
+
+    The cache: https://huggingface.co/docs/huggingface_hub/guides/manage-cache
+    """
+    found: list[str] = []
+    for entry in sorted(_hub_cache().glob("models--*--*")):
+        snapshots = [one for one in (entry / "snapshots").glob("*") if one.is_dir()]
+        kinds = {format_at(str(one)) for one in snapshots} - {None}
+        if any(any(one.glob("*.gguf")) for one in snapshots):
+            kinds.add("gguf")
+        if kinds.intersection(formats):
+            found.append(entry.name.removeprefix("models--").replace("--", "/", 1))
+    return found
+
+
+def _hub_cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    home = os.environ.get("HF_HOME") or os.path.join(base, "huggingface")
+    return Path(os.environ.get("HF_HUB_CACHE") or os.path.join(home, "hub")).expanduser()
 
 
 def _named(formats: Collection[str]) -> str:
@@ -78,6 +108,16 @@ def _openvino(place: Path) -> ModelFiles:
             f"{place} is no whole OpenVINO model: {', '.join(missing)} missing. "
             "`optimum-cli export openvino` writes all of them"
         )
+    return _folder(place)
+
+
+def _safetensors(place: Path) -> ModelFiles:
+    if not (place / "config.json").is_file():
+        raise ModelLoadError(f"{place} is no whole model: config.json is missing")
+    try:
+        check_weights(place)
+    except (ValueError, OSError) as failure:
+        raise ModelLoadError(f"{place} cannot be loaded: {_words(failure)}") from failure
     return _folder(place)
 
 
@@ -111,5 +151,5 @@ _KINDS: Mapping[str | None, str] = {
 _LOOKS: Mapping[str, Callable[[Path], ModelFiles]] = {
     "gguf": _gguf,
     "openvino": _openvino,
-    "safetensors": _folder,
+    "safetensors": _safetensors,
 }

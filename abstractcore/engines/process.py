@@ -18,8 +18,8 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 from abstractcore import errors
 from abstractcore.engines.frames import receive, send
-from abstractcore.engines.model_files import ModelFiles, look_at
-from abstractcore.engines.runtime import Accepted, Delta, Event, Failed, Progress, Prompt
+from abstractcore.engines.model_files import is_hub_id, look_at
+from abstractcore.engines.runtime import Accepted, Delta, Event, Failed, Progress, Prompt, Stage
 from abstractcore.errors import EngineDeadError, ModelLoadError, OutOfMemoryError
 
 if TYPE_CHECKING:
@@ -53,17 +53,23 @@ class ProcessRuntime:
 
     def load(self, progress: Progress) -> None:
         """Look at the files, start the worker, and wait until it has the model."""
-        files = look_at(self._path, self._formats)
+        is_on_hub = is_hub_id(self._path)
+        if not is_on_hub:
+            look_at(self._path, self._formats)  # what is no model is known without starting anything
         self._start()
-        options = {"path": self._path, "context_length": files.context_length, **asdict(self._options)}
-        self._send({"engine": self._engine, "options": options})
-        while True:
-            told = self._receive_while_loading()
-            if "ready" in told:
-                return progress(f"{_name(files)} is ready after {told['ready']['seconds']:.1f} s")
+        self._send(
+            {
+                "engine": self._engine,
+                "path": self._path,
+                "is_on_hub": is_on_hub,
+                "formats": list(self._formats),
+                "options": asdict(self._options),
+            }
+        )
+        while "ready" not in (told := self._receive_while_loading()):
             if "stage" not in told:
                 raise self._refusal(told)
-            progress(f"{told['stage']}: {_name(files)}")
+            progress(Stage.of(told["stage"], told["done"]))
 
     def _start(self) -> None:
         if not sys.executable:
@@ -90,6 +96,8 @@ class ProcessRuntime:
 
     def _refusal(self, told: dict[str, str]) -> ModelLoadError | OutOfMemoryError:
         words = told.get("refused") or told.get("died") or str(told)
+        if "is_whole" in told:
+            return ModelLoadError(words)
         kind = OutOfMemoryError if _is_about_memory(words) else ModelLoadError
         return kind(f"{self._path} cannot be loaded: {_shortened(words)}")
 
@@ -180,10 +188,6 @@ def _failed(job: int, kind: str, message: str) -> Failed:
 
 
 _EVENTS: dict[str, Any] = {"accepted": _accepted, "delta": Delta, "failed": _failed}
-
-
-def _name(files: ModelFiles) -> str:
-    return f"{os.path.basename(files.path)} ({files.size_bytes / 1e6:,.0f} MB)"
 
 
 def _is_about_memory(words: str) -> bool:

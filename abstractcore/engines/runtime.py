@@ -12,8 +12,22 @@ from typing import Any, Protocol
 from abstractcore.errors import AbstractCoreError
 from abstractcore.types import FinishReason
 
+
+class Stage(str):
+    """One line of text on how a load goes, with the share of this stage that is done where that is known."""
+
+    done: float | None = None
+
+    @classmethod
+    def of(cls, text: str, done: float | None) -> Stage:
+        """Make one."""
+        stage = cls(text)
+        stage.done = done
+        return stage
+
+
 Progress = Callable[[str], None]
-"""Takes one line of text for each stage of a load."""
+"""Takes a `Stage` for each step of a load."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,11 +54,6 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
-class _Stage:
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class _Loaded:
     pass
 
@@ -131,7 +126,7 @@ class Scheduler:
         self._check_alive()
         while not isinstance(event := await self.receive(mailbox, deadline), _Loaded):
             if progress is not None:
-                progress(event.text)
+                progress(event)
 
     async def receive(self, mailbox: Mailbox[Any], deadline: Deadline) -> Any:
         """Wait for the thread's next word, or raise the error that it is."""
@@ -249,7 +244,7 @@ class Scheduler:
     def _tell_stage(self, text: str) -> None:
         self._obey(wait=False)
         for mailbox in self._loaders:
-            mailbox.put(_Stage(text))
+            mailbox.put(text)
 
     def _admit(self, runtime: Runtime) -> None:
         while self._waiting and len(self._running) < runtime.max_batch:

@@ -47,6 +47,18 @@ def open_tiny(needs_openvino: None, opened_llms: list[Any]) -> Callable[..., Any
     return make
 
 
+@pytest.fixture
+def open_model(opened_llms: list[Any]) -> Callable[..., Any]:
+    """Make an LLM of an engine and a model, which the end of the test closes."""
+
+    def make(engine: str, model: str, **options: Any) -> Any:
+        llm = create_llm(engine, model, **options)
+        opened_llms.append(llm)
+        return llm
+
+    return make
+
+
 @pytest.fixture(scope="session")
 def tiny_worker() -> Iterator[None]:
     """Keep one worker with the tiny model for all tests that take its usual options."""

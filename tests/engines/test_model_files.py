@@ -116,3 +116,69 @@ def test_a_folder_that_lacks_its_tokenizer_is_refused(tmp_path: Path) -> None:
 def test_a_config_that_is_no_json_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelLoadError, match=r"config\.json"):
         look_at(str(folder(tmp_path, config="{nope")), FORMATS)
+
+
+# ---- safetensors ---------------------------------------------------------------------------------
+
+TINY_FOLDER = TINY.with_suffix("")
+
+
+def weights(header: bytes, *, length: int | None = None, rest: bytes = b"") -> bytes:
+    return struct.pack("<Q", len(header) if length is None else length) + header + rest
+
+
+CUT_OFF = b'{"w": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}}'
+BAD_WEIGHTS = {
+    "nothing": b"",
+    "text": b"hello" * 100,
+    "an endless header": weights(b"{}", length=2**60),
+    "a header that is no JSON": weights(b"{nope"),
+    "a header that is a list": weights(b"[]"),
+    "a deep header": weights(b"[" * 100_000),
+    "no offsets": weights(b'{"w": {"dtype": "F32"}}'),
+    "offsets that run back": weights(b'{"w": {"data_offsets": [8, 0]}}', rest=b"12345678"),
+    "cut off": weights(CUT_OFF, rest=b"12345678"),
+}
+
+
+@pytest.mark.parametrize("damage", BAD_WEIGHTS)
+def test_damaged_weights_are_refused(tmp_path: Path, damage: str) -> None:
+    """FAULTS 1.11: header length and offsets are checked; what is wrong is said, and where."""
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(BAD_WEIGHTS[damage])
+
+    with pytest.raises(ModelLoadError, match=rf"{tmp_path}.*model\.safetensors: "):
+        look_at(str(tmp_path), ("safetensors",))
+
+
+def test_whole_weights_pass(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"max_position_embeddings": 64}')
+    (tmp_path / "model.safetensors").write_bytes(weights(CUT_OFF, rest=b"1" * 16))
+
+    assert look_at(str(tmp_path), ("safetensors",)).context_length == 64
+    assert look_at(str(TINY_FOLDER), ("safetensors",)).context_length == 2048
+
+
+def test_an_index_that_names_a_file_which_is_missing_is_refused(tmp_path: Path) -> None:
+    """FAULTS 1.11"""
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "a.safetensors").write_bytes(weights(CUT_OFF, rest=b"1" * 16))
+    (tmp_path / "model.safetensors.index.json").write_text('{"weight_map": {"w": "b.safetensors"}}')
+
+    with pytest.raises(ModelLoadError, match=r"names b\.safetensors, which is missing"):
+        look_at(str(tmp_path), ("safetensors",))
+
+
+def test_weights_without_a_config_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(weights(CUT_OFF, rest=b"1" * 16))
+
+    with pytest.raises(ModelLoadError, match=r"config\.json is missing"):
+        look_at(str(tmp_path), ("safetensors",))
+
+
+def test_a_format_that_the_engine_does_not_read_is_named(tmp_path: Path) -> None:
+    """FAULTS 1.11"""
+    with pytest.raises(
+        ModelLoadError, match="safetensors weights; this engine reads a GGUF file"
+    ):
+        look_at(str(TINY_FOLDER), ("gguf",))

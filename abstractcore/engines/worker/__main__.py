@@ -11,11 +11,14 @@ import signal
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any, BinaryIO
 
 from abstractcore.engines.frames import receive, send
-from abstractcore.engines.worker.batch import Batch
+from abstractcore.engines.model_files import look_at
+from abstractcore.engines.worker.batch import Batch, Model
+from abstractcore.errors import AbstractCoreError
 
 
 def main() -> None:
@@ -46,17 +49,36 @@ def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
 def _work(inbox: BinaryIO, outbox: BinaryIO) -> None:
     order = receive(inbox)
     began = time.monotonic()
-    send(outbox, {"stage": f"starting {order['engine']}"})
-    module = import_module(f"abstractcore.engines.worker.{order['engine']}")
-    send(outbox, {"stage": "reading the weights"})
+
+    def tell(stage: str, done: float | None = None) -> None:
+        send(outbox, {"stage": stage, "done": done})
+
     try:
-        model = module.Model(order["options"])
+        model, name = _load(order, tell)
+    except AbstractCoreError as failure:
+        return send(outbox, {"refused": str(failure), "is_whole": True})
     except (RuntimeError, LookupError, ValueError, OSError, MemoryError) as failure:
         return send(outbox, {"refused": f"{type(failure).__name__}: {failure}"})
-    send(outbox, {"ready": {"seconds": time.monotonic() - began}})
+    tell(f"{name} is ready after {time.monotonic() - began:.1f} s", 1.0)
+    send(outbox, {"ready": True})
     batch = Batch(model)
     while True:
         send(outbox, {"events": _step(batch, receive(inbox))})
+
+
+def _load(order: Any, tell: Callable[..., None]) -> tuple[Model, str]:
+    """Find the files, start the runtime, and load the model."""
+    path = order["path"]
+    if order["is_on_hub"]:
+        from abstractcore.engines.worker.hub import find_model
+
+        path = find_model(path, order["formats"], tell)
+    files = look_at(path, order["formats"])
+    name = f"{os.path.basename(order['path'])} ({files.size_bytes / 1e6:,.0f} MB)"
+    tell(f"starting {order['engine']}: {name}")
+    module = import_module(f"abstractcore.engines.worker.{order['engine']}")
+    tell(f"reading the weights: {name}")
+    return module.Model({**order["options"], "path": path, "context_length": files.context_length}), name
 
 
 def _step(batch: Batch, message: Any) -> list[Any]:

@@ -1,0 +1,119 @@
+"""Models that are named by their id on the Hugging Face hub: out of the local cache, else downloaded.
+
+Weights, configuration and tokenizer only: no code and no pickle is ever fetched. `HF_HOME`,
+`HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_OFFLINE` mean what they mean to huggingface_hub.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from abstractcore.engines.model_files import format_at
+
+Tell = Callable[[str, float | None], None]
+"""Takes a stage, and the share of it that is done."""
+
+_FOLDER = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.model", "*.txt")
+_OPENVINO = (*_FOLDER[2:], "openvino_*.xml", "openvino_*.bin")
+_FILES = {"safetensors": _FOLDER, "openvino": _OPENVINO}
+_USUAL_QUANTISATION = "Q4_K_M"
+_SECONDS = 10.0
+
+
+def find_model(name: str, formats: Collection[str], tell: Tell) -> str:
+    """Give the path of the model *name*, `owner/name` or `owner/name:Q4_K_M` for one file of several.
+
+    Raises LookupError when it is neither in the cache nor on the hub, or has none of *formats*.
+    """
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import LocalEntryNotFoundError
+    except ImportError:
+        raise LookupError("ids of the hub need huggingface_hub: pip install huggingface_hub") from None
+    repository, _, variant = name.partition(":")
+    fetch: Any = snapshot_download
+    try:
+        folder = fetch(repository, local_files_only=True)
+    except LocalEntryNotFoundError:
+        folder = None
+    found = folder and _model_in(Path(folder), formats, variant)
+    return found or _download(fetch, repository, formats, variant, tell)
+
+
+def _download(fetch: Any, repository: str, formats: Collection[str], variant: str, tell: Tell) -> str:
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
+    from huggingface_hub.utils import httpx
+
+    hub: Any = HfApi()
+    failures: Any = (httpx.HTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError)
+    tell(f"asking the hub for {repository}", None)
+    try:
+        info = hub.model_info(repository, timeout=_SECONDS)
+        patterns = _patterns([file.rfilename for file in info.siblings or ()], formats, variant)
+        folder = Path(fetch(repository, allow_patterns=patterns, tqdm_class=_bar(repository, tell)))
+    except failures as failure:
+        words = str(failure).strip().splitlines() or [type(failure).__name__]
+        raise LookupError(f"it is not in the local cache, and the hub gives none: {words[0]}") from failure
+    if found := _model_in(folder, formats, variant):
+        return found
+    raise LookupError(_none_of(formats, variant))
+
+
+def _patterns(files: Sequence[str], formats: Collection[str], variant: str) -> list[str]:
+    """Choose the first of *formats* that the repository has, and give what to fetch of it."""
+    if "safetensors" in formats and fnmatch.filter(files, "*.safetensors"):
+        return list(_FILES["safetensors"])
+    if "openvino" in formats and "openvino_model.xml" in files:
+        return list(_FILES["openvino"])
+    if "gguf" in formats and (file := _gguf_of(files, variant)):
+        return [file]
+    raise LookupError(_none_of(formats, variant))
+
+
+def _model_in(folder: Path, formats: Collection[str], variant: str) -> str | None:
+    found = format_at(str(folder))
+    if found in formats and not variant:
+        return str(folder)
+    if "gguf" not in formats:
+        return None
+    file = _gguf_of([str(file.relative_to(folder)) for file in folder.rglob("*.gguf")], variant)
+    return str(folder / file) if file else None
+
+
+def _gguf_of(files: Sequence[str], variant: str) -> str | None:
+    """Give the file of *variant*, else the one of the usual quantisation, else the first."""
+    known = sorted(fnmatch.filter(files, "*.gguf"))
+    fitting = [file for file in known if (variant or _USUAL_QUANTISATION).lower() in file.lower()]
+    return next(iter(fitting or ([] if variant else known)), None)
+
+
+def _none_of(formats: Collection[str], variant: str) -> str:
+    return f"it has no {' and no '.join(formats)} weights{f' of {variant}' if variant else ''}"
+
+
+def _bar(repository: str, tell: Tell) -> type:
+    """Give a class for huggingface_hub's progress bars: the bytes of all files go to *tell*."""
+    from tqdm.auto import tqdm
+
+    shown = -1.0
+
+    class Bar(tqdm):  # type: ignore[type-arg]
+        def __init__(self, *args: Any, **options: Any) -> None:
+            self.counts_bytes = options.get("unit") == "B"
+            super().__init__(*args, **{**options, "disable": True})
+            self.total = options.get("total")
+
+        def update(self, n: float | None = 1) -> bool | None:
+            nonlocal shown
+            self.n += n or 0
+            done = min(1.0, self.n / self.total) if self.counts_bytes and self.total else None
+            if done is not None and done - shown >= 0.01:
+                shown = done
+                tell(f"downloading {repository}", done)
+            return None
+
+    return Bar
