@@ -165,7 +165,7 @@ def test_a_slow_answer_ends_with_the_calls_time(
     """1.1 slow-loris finite: RequestTimeoutError(total)."""
     server.replies(faults.drips(text(ANSWER), pause=0.01))
 
-    failure = failure_of(surface, whole_or_stream, wire.llm(server, timeout=0.4, api_key=KEY))
+    failure = failure_of(surface, whole_or_stream, wire.llm(server, timeout=0.25, api_key=KEY))
 
     assert_never_ended(failure, server, waits)
 
@@ -190,7 +190,7 @@ def test_what_never_ends_is_ended_by_the_calls_time(
     """1.1 slow-loris infinite body/headers, comments only."""
     server.replies(ENDLESS[fault]())
 
-    failure = failure_of(surface, whole_or_stream, wire.llm(server, timeout=0.4, api_key=KEY))
+    failure = failure_of(surface, whole_or_stream, wire.llm(server, timeout=0.25, api_key=KEY))
 
     assert_never_ended(failure, server, waits)
 
