@@ -6,9 +6,25 @@ Each member is a str, and knows its `provider`: `client(OpenAIModel.GPT_5_MINI)`
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 
-class OpenAIModel(StrEnum):
+class ModelName(StrEnum):
+    """A model's id, with the name of the *provider* that has it."""
+
+    _provider: str
+
+    def __init_subclass__(cls, *, provider: str = "", **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls._provider = provider
+
+    @property
+    def provider(self) -> str:
+        """The provider's name."""
+        return self._provider
+
+
+class OpenAIModel(ModelName, provider="openai"):
     """Models of OpenAI."""
 
     GPT_5 = "gpt-5"
@@ -20,13 +36,8 @@ class OpenAIModel(StrEnum):
     O3 = "o3"
     O4_MINI = "o4-mini"
 
-    @property
-    def provider(self) -> str:
-        """The provider's name."""
-        return "openai"
 
-
-class AnthropicModel(StrEnum):
+class AnthropicModel(ModelName, provider="anthropic"):
     """Models of Anthropic."""
 
     CLAUDE_OPUS_4_1 = "claude-opus-4-1"
@@ -34,13 +45,8 @@ class AnthropicModel(StrEnum):
     CLAUDE_SONNET_4_6 = "claude-sonnet-4-6"
     CLAUDE_HAIKU_4_5 = "claude-haiku-4-5"
 
-    @property
-    def provider(self) -> str:
-        """The provider's name."""
-        return "anthropic"
 
-
-class OllamaModel(StrEnum):
+class OllamaModel(ModelName, provider="ollama"):
     """Models that Ollama serves."""
 
     QWEN_3_4B_INSTRUCT = "qwen3:4b-instruct"
@@ -50,13 +56,8 @@ class OllamaModel(StrEnum):
     GPT_OSS_20B = "gpt-oss:20b"
     SMOLLM2_135M = "smollm2:135m"
 
-    @property
-    def provider(self) -> str:
-        """The provider's name."""
-        return "ollama"
 
-
-class HuggingFaceModel(StrEnum):
+class HuggingFaceModel(ModelName, provider="huggingface"):
     """Models that transformers loads into this process."""
 
     QWEN_3_0_6B = "Qwen/Qwen3-0.6B"
@@ -64,32 +65,17 @@ class HuggingFaceModel(StrEnum):
     QWEN_3_8B = "Qwen/Qwen3-8B"
     SMOLLM2_135M_INSTRUCT = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
-    @property
-    def provider(self) -> str:
-        """The provider's name."""
-        return "huggingface"
 
-
-class MLXModel(StrEnum):
+class MLXModel(ModelName, provider="mlx"):
     """Models that MLX loads into this process, on Apple silicon."""
 
     QWEN_3_4B_4BIT = "mlx-community/Qwen3-4B-4bit"
     QWEN_3_8B_4BIT = "mlx-community/Qwen3-8B-4bit"
     LLAMA_3_2_3B_INSTRUCT_4BIT = "mlx-community/Llama-3.2-3B-Instruct-4bit"
 
-    @property
-    def provider(self) -> str:
-        """The provider's name."""
-        return "mlx"
 
-
-class LlamaCppModel(StrEnum):
+class LlamaCppModel(ModelName, provider="llamacpp"):
     """Models that llama.cpp loads into this process."""
 
     QWEN_3_8B_GGUF = "Qwen/Qwen3-8B-GGUF"
     SMOLLM2_135M_INSTRUCT_GGUF = "HuggingFaceTB/SmolLM2-135M-Instruct-GGUF"
-
-    @property
-    def provider(self) -> str:
-        """The provider's name."""
-        return "llamacpp"
