@@ -87,8 +87,9 @@ PROVIDERS: Mapping[str, Endpoint] = {
         foreign_suffix="/v1",
         is_local=True,
     ),
-    # https://lmstudio.ai/docs/developer/openai-compat
-    "lmstudio": _server("http://localhost:1234/v1", "LMSTUDIO_BASE_URL", codec=OpenAIChat()),
+    # https://lmstudio.ai/docs/developer/openai-compat: the wire as it is. Its own /api/v1/chat takes neither
+    # tools nor assistant messages, and a token is wanted only where the user has switched that on.
+    "lmstudio": _server("http://localhost:1234/v1", "LMSTUDIO_BASE_URL"),
     # https://openrouter.ai/docs/api-reference/overview: usage always comes, include_usage is deprecated.
     "openrouter": _hosted(
         "https://openrouter.ai/api/v1",
