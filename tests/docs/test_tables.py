@@ -7,13 +7,22 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+import pytest
+
 import abstractcore
 from abstractcore import (
     LLM,
     AbstractCoreError,
+    Agent,
     BasicSession,
+    Chain,
+    Client,
+    EvaluatorOptimizer,
     GenerateResponse,
+    Parallel,
+    Router,
     StreamChunk,
+    aio,
     create_llm,
     errors,
 )
@@ -73,6 +82,21 @@ def test_the_reference_has_a_line_for_every_field_and_method() -> None:
     }
 
     assert (values | methods) - named == set()
+
+
+def test_the_reference_has_a_line_for_clients_and_agents() -> None:
+    named = first_cells(DOCS / "reference.md")
+    members = {name for kind in (Client, aio.Client, Agent) for name in dir(kind) if not name.startswith("_")}
+    taken = {*inspect.signature(Client.chat).parameters, *inspect.signature(Agent).parameters}
+
+    assert (members - {"chunks"} | taken - {"self", "text", "params"}) - named == set()
+
+
+@pytest.mark.parametrize("workflow", [Chain, Parallel, Router, EvaluatorOptimizer])
+def test_the_reference_names_every_argument_of_a_workflow(workflow: type) -> None:
+    told = dict(rows(DOCS / "reference.md", "workflow"))[f"`{workflow.__name__}`"]
+
+    assert set(inspect.signature(workflow).parameters) <= set(_CODE.findall(told))
 
 
 def test_the_page_on_errors_has_a_line_for_every_error() -> None:
