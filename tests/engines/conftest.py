@@ -1,16 +1,19 @@
-"""What the tests of the engines may ask for: the toy runtime, and the tiny model on OpenVINO."""
+"""What the tests of the engines may ask for: the toy runtime, and the tiny model on every engine."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from abstractcore import create_llm
+from tests.real.processes import absent
 
 from .toy import Toy
 
@@ -29,22 +32,42 @@ def llm(toy: Toy, opened_llms: list[Any]) -> Any:
     return opened_llms[-1]
 
 
+@dataclass(frozen=True)
+class Row:
+    """One engine: the package that it needs, and the tiny model as it reads it."""
+
+    name: str
+    package: str
+    model: str
+    tells_cached: bool = True
+    """Whether its runtime says how much of a prompt came out of the KV cache."""
+    is_batched: bool = True
+    knows_dtype: bool = True
+
+
+OPENVINO = Row("openvino", "openvino_genai", str(TINY), tells_cached=False, knows_dtype=False)
+MLX = Row("mlx", "mlx_lm", str(TINY.with_suffix("")))
+HUGGINGFACE = Row("huggingface", "torch", str(TINY.with_suffix("")))
+LLAMACPP = Row("llamacpp", "llama_cpp", str(TINY), is_batched=False, knows_dtype=False)
+ROWS = [OPENVINO]
+
+
+@pytest.fixture(params=ROWS, ids=lambda row: row.name)
+def engine(request: pytest.FixtureRequest) -> Row:
+    """Each engine in turn. A file about one of them has a fixture of this name of its own."""
+    needs(request.param.package)
+    return request.param
+
+
+def needs(package: str) -> None:
+    """Skip where a package is missing, unless this is CI, which has them all."""
+    if importlib.util.find_spec(package) is None:
+        absent(f"{package} is not installed")
+
+
 @pytest.fixture
 def needs_openvino() -> None:
-    if importlib.util.find_spec("openvino_genai") is None:
-        pytest.skip("openvino_genai is not installed")
-
-
-@pytest.fixture
-def open_tiny(needs_openvino: None, opened_llms: list[Any]) -> Callable[..., Any]:
-    """Make an LLM of the tiny model with options of its own."""
-
-    def make(**options: Any) -> Any:
-        llm = create_llm("openvino", str(TINY), **options)
-        opened_llms.append(llm)
-        return llm
-
-    return make
+    needs("openvino_genai")
 
 
 @pytest.fixture
@@ -59,19 +82,27 @@ def open_model(opened_llms: list[Any]) -> Callable[..., Any]:
     return make
 
 
+@pytest.fixture
+def open_tiny(engine: Row, open_model: Callable[..., Any]) -> Callable[..., Any]:
+    """Make an LLM of the tiny model with options of its own."""
+    return partial(open_model, engine.name, engine.model)
+
+
 @pytest.fixture(scope="session")
-def tiny_worker() -> Iterator[None]:
-    """Keep one worker with the tiny model for all tests that take its usual options."""
-    if importlib.util.find_spec("openvino_genai") is None:
-        pytest.skip("openvino_genai is not installed")
-    with create_llm("openvino", str(TINY)) as keeper:
-        keeper.load()
-        yield
+def keepers() -> Iterator[dict[str, Any]]:
+    """For each engine that a test has used, an LLM that keeps the tiny model's worker for the others."""
+    kept: dict[str, Any] = {}
+    yield kept
+    for llm in kept.values():
+        llm.close()
 
 
 @pytest.fixture
-def tiny(tiny_worker: None, open_tiny: Callable[..., Any]) -> Any:
+def tiny(engine: Row, keepers: dict[str, Any], open_tiny: Callable[..., Any]) -> Any:
     """An LLM of the tiny model; the worker is shared with other tests."""
+    if engine.name not in keepers:
+        keepers[engine.name] = create_llm(engine.name, engine.model)
+        keepers[engine.name].load()
     return open_tiny()
 
 

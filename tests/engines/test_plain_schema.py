@@ -13,6 +13,14 @@ from pydantic import BaseModel, Field
 from abstractcore.engines.worker.plain_schema import is_plain
 from abstractcore.generation.schema import output_schema
 
+from .conftest import OPENVINO, Row
+
+
+@pytest.fixture
+def engine(needs_openvino: None) -> Row:
+    """Only its runtime needs to know."""
+    return OPENVINO
+
 
 class Colour(Enum):
     RED = "red"

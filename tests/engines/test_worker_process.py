@@ -21,12 +21,18 @@ from abstractcore import create_llm
 from abstractcore.errors import EngineDeadError, ModelLoadError
 from tests.fakes.surfaces import Surface
 
-from .conftest import TINY
+from .conftest import OPENVINO, TINY, Row
 from .toy import failure_of, scheduler_of
 from .waiting import wait_until
 
 COUNT = "Count to twenty."
 FOREVER = {"extra": {"ignore_eos": True}}
+
+
+@pytest.fixture
+def engine(needs_openvino: None) -> Row:
+    """Whichever it is, its worker is the same program."""
+    return OPENVINO
 
 
 def worker_of(llm: Any) -> subprocess.Popen[bytes]:
