@@ -1,6 +1,7 @@
 """Ids of well-known models, as names that an editor completes. Advice: every other id works too.
 
-Each member is a str, and knows its `provider`: `client(OpenAIModel.GPT_5_MINI)`.
+Each member is a str, and knows its `provider`: `client(OpenAIModel.GPT_5_MINI)`. `list_models` lists what is
+on this machine.
 """
 
 from __future__ import annotations
@@ -79,3 +80,21 @@ class LlamaCppModel(ModelName, provider="llamacpp"):
 
     QWEN_3_8B_GGUF = "Qwen/Qwen3-8B-GGUF"
     SMOLLM2_135M_INSTRUCT_GGUF = "HuggingFaceTB/SmolLM2-135M-Instruct-GGUF"
+
+
+def list_models(engine: str) -> list[str]:
+    """List the models on this machine that an *engine* ("mlx", "openvino", "local" ...) can load.
+
+    Paths come from `ABSTRACTCORE_LOCAL_MODEL` and installed packages, ids from the local cache of the
+    Hugging Face hub. No network is used. Raises UnknownProviderError for what is no engine; the
+    models of a service are `create_llm(...).list_models()`.
+    """
+    from abstractcore.engines.catalog import ENGINES, models_here
+    from abstractcore.errors import UnknownProviderError
+
+    name = engine.strip().lower()
+    if name not in ENGINES:
+        raise UnknownProviderError(
+            f"{engine!r} is no engine in this process; there are: {', '.join(ENGINES)}"
+        )
+    return models_here(name)
