@@ -21,7 +21,7 @@ help:
 demo: $(VENV)/.local
 	@$(BIN)/python examples/quickstart.py
 
-test: $(VENV)/.mlx $(VENV)/.npm
+test: $(VENV)/.mlx $(VENV)/.huggingface $(VENV)/.npm
 	@$(BIN)/pytest $(ARGS)
 
 test-all: lint types $(VENV)/.mlx $(VENV)/.npm $(VENV)/.transformers
@@ -76,12 +76,18 @@ $(VENV)/.dev: $(VENV)/.local
 	@$(PIP) install --group dev
 	@touch $@
 
-# A second real server for the tests. It has no wheel for some systems; the tests that want it
-# are then skipped, and say so.
+# The MLX engine, and its own server. It has no wheel for some systems; the tests that want it are then
+# skipped, and say so.
 $(VENV)/.mlx: $(VENV)/.dev
-	@echo "Installing mlx-lm, for the tests against its server ..."
+	@echo "Installing mlx-lm, for the MLX engine ..."
 	@if $(PIP) install --editable '.[mlx]'; then touch $@; \
 	else echo "mlx-lm cannot be installed here: the tests that need it will be skipped." >&2; fi
+
+# The HuggingFace engine on PyTorch's build for CPUs: any other is some gigabytes large.
+$(VENV)/.huggingface: $(VENV)/.dev
+	@echo "Installing transformers and PyTorch for CPUs, for the HuggingFace engine ..."
+	@if $(PIP) install --constraint .ci/constraints.txt --editable '.[huggingface]'; then touch $@; \
+	else echo "PyTorch cannot be installed here: the tests that need it will be skipped." >&2; fi
 
 # Servers that others wrote for Node.js: a mock of many vendors' wires, and two of MCP tools. The node is
 # that of the development tools.
@@ -93,10 +99,8 @@ $(VENV)/.npm: $(VENV)/.dev
 	then touch $@; \
 	else echo "npm cannot install $(NPM_PACKAGES): the tests that need them will be skipped." >&2; fi
 
-# A third real server, for `make test-all`: it stands on PyTorch, which is large.
-$(VENV)/.transformers: $(VENV)/.dev
-	@echo "Installing transformers and PyTorch (large), for the tests against its server ..."
-	@echo 'torch==2.13.0' > $(VENV)/torch.txt
-	@if $(PIP) install --constraint $(VENV)/torch.txt --editable '.[huggingface]' 'transformers[serving]'; \
-	then touch $@; \
-	else echo "PyTorch cannot be installed here: the tests that need it will be skipped." >&2; fi
+# A third real server, for `make test-all`.
+$(VENV)/.transformers: $(VENV)/.huggingface
+	@echo "Installing what the server of transformers needs ..."
+	@if $(PIP) install --constraint .ci/constraints.txt 'transformers[serving]'; then touch $@; \
+	else echo "transformers[serving] cannot be installed here: its tests will be skipped." >&2; fi
