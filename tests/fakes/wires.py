@@ -75,6 +75,8 @@ class Wire:
     """Whether servers of this wire leave `<think>` in the text."""
     has_events: bool = True
     """Whether a stream is server-sent events; else it is lines of JSON, without comments and fields."""
+    has_error_types: bool = True
+    """Whether an error has a type or a code beside its text."""
     counts: tuple[str, str] = ("input_tokens", "output_tokens")
     """What it calls the tokens that were read and those that were written."""
     reason: tuple[str | int, ...] = ()
@@ -305,6 +307,7 @@ WIRES = {
             models_path="/api/tags",
             has_think_marks=True,
             has_events=False,
+            has_error_types=False,
             counts=("prompt_eval_count", "eval_count"),
             reason=("done_reason",),
         ),
