@@ -100,3 +100,20 @@ def test_failures_are_the_same_errors(server: FakeServer) -> None:
 
     on_uvloop(work)
     server.wait_for(lambda s: s.open_sockets == 0)
+
+
+def test_a_time_that_runs_out_while_bytes_come_is_the_calls_own(server: FakeServer) -> None:
+    """Its timers may be early by a part of a millisecond; the server was no less busy sending."""
+    server.replies(faults.comments_only(pause=0.001))
+    llm = server.llm(max_retries=0)
+
+    async def work() -> set[str | None]:
+        phases: set[str | None] = set()
+        for _ in range(20):
+            with pytest.raises(RequestTimeoutError) as caught:
+                async for _ in llm.agenerate("Hi", stream=True, timeout=0.03):
+                    pass
+            phases.add(caught.value.phase)
+        return phases
+
+    assert on_uvloop(work) == {"total"}
