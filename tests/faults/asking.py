@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from abstractcore.errors import AbstractCoreError
+from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import Surface, WholeOrStream
 
 KEY = "sk-planted-0123456789abcdef"
@@ -39,3 +40,8 @@ def assert_keeps_secrets(failure: BaseException, *secrets: str) -> None:
         assert secret not in told
         assert secret not in frames
     assert PROMPT not in told
+
+
+def assert_left(server: FakeServer) -> None:
+    """The client has closed every connection, within a second."""
+    server.wait_for(lambda s: s.open_sockets == 0)

@@ -177,13 +177,14 @@ def test_a_handshake_that_breaks_off_is_retried(
     surface: Surface,
     whole_or_stream: WholeOrStream,
     tls_server: FakeServer,
+    wire: Wire,
     waits: list[float],
     fault: Any,
 ) -> None:
     """1.1 accept+close, on a TLS port: nothing was verified, so it is worth another try."""
     tls_server.replies(fault(begins="accept"))
 
-    failure = failure_of(surface, whole_or_stream, tls_server.llm(api_key=KEY))
+    failure = failure_of(surface, whole_or_stream, wire.llm(tls_server, api_key=KEY))
 
     assert_told(failure, ConnectionFailedError, attempts=3, retryable=True)
     assert failure.phase in ("connect", "tls")

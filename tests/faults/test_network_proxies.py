@@ -16,11 +16,12 @@ from abstractcore.errors import (
     RequestTimeoutError,
 )
 from tests.fakes import faults
+from tests.fakes.any_wire import text
 from tests.fakes.network import refused_port
-from tests.fakes.openai_chat import text
 from tests.fakes.proxy import FakeProxy
 from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import Surface, WholeOrStream
+from tests.fakes.wires import Wire
 
 from .asking import KEY, assert_keeps_secrets, assert_told, failure_of
 
@@ -33,6 +34,7 @@ def test_a_redirect_is_told_and_not_followed(
     surface: Surface,
     whole_or_stream: WholeOrStream,
     make_server: Callable[..., FakeServer],
+    wire: Wire,
     waits: list[float],
     status: int,
 ) -> None:
@@ -40,7 +42,7 @@ def test_a_redirect_is_told_and_not_followed(
     server, other = make_server(), make_server()
     server.replies(faults.redirect(f"{other.url}/v1/hidden-path?token=hidden-token", status=status))
 
-    failure = failure_of(surface, whole_or_stream, server.llm(api_key=KEY))
+    failure = failure_of(surface, whole_or_stream, wire.llm(server, api_key=KEY))
 
     assert_told(failure, APIError, status_code=status, location="127.0.0.1", attempts=1, retryable=False)
     assert "hidden" not in f"{failure} {vars(failure)!r}"
@@ -48,14 +50,19 @@ def test_a_redirect_is_told_and_not_followed(
     assert server.open_sockets == 1
 
 
-@pytest.mark.parametrize("target", ["{url}/v1/chat/completions", "", "http://[broken", "/elsewhere"])
+@pytest.mark.parametrize("target", ["{url}{path}", "", "http://[broken", "/elsewhere"])
 def test_a_redirect_to_nowhere_or_in_a_loop_is_told_the_same_way(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, waits: list[float], target: str
+    surface: Surface,
+    whole_or_stream: WholeOrStream,
+    server: FakeServer,
+    wire: Wire,
+    waits: list[float],
+    target: str,
 ) -> None:
     """1.1 redirect loop, and a location that is none."""
-    server.replies(faults.redirect(target.format(url=server.url), status=302))
+    server.replies(faults.redirect(target.format(url=server.url, path=wire.path), status=302))
 
-    failure = failure_of(surface, whole_or_stream, server.llm(api_key=KEY))
+    failure = failure_of(surface, whole_or_stream, wire.llm(server, api_key=KEY))
 
     assert_told(failure, APIError, status_code=302, attempts=1, retryable=False)
     assert failure.location in (None, "127.0.0.1")
@@ -81,6 +88,7 @@ def test_a_plain_request_is_forwarded(
     surface: Surface,
     whole_or_stream: WholeOrStream,
     server: FakeServer,
+    wire: Wire,
     proxy: FakeProxy,
     monkeypatch: pytest.MonkeyPatch,
     variable: str,
@@ -88,13 +96,13 @@ def test_a_plain_request_is_forwarded(
     """1.1 proxies: HTTP_PROXY."""
     monkeypatch.setenv(variable, proxy.url)
     server.replies(text("By the way."))
-    llm = server.llm(api_key=KEY)
+    llm = wire.llm(server, api_key=KEY)
 
     answers = [whole_or_stream.ask(surface, llm, "Hi").content for _ in range(2)]
 
     assert answers == ["By the way."] * 2
     assert [(each.method, each.target) for each in proxy.requests] == [
-        ("POST", f"{server.url}/v1/chat/completions")
+        ("POST", f"{server.url}{wire.path}")
     ] * 2
 
 
@@ -103,13 +111,14 @@ def test_a_tls_request_goes_through_a_tunnel(
     surface: Surface,
     whole_or_stream: WholeOrStream,
     tls_server: FakeServer,
+    wire: Wire,
     proxy: FakeProxy,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """1.1 proxies: HTTPS_PROXY. One CONNECT, and the key goes to the server alone."""
     monkeypatch.setenv("HTTPS_PROXY", proxy.url)
     tls_server.replies(text("Through."))
-    llm = tls_server.llm(api_key=KEY)
+    llm = wire.llm(tls_server, api_key=KEY)
 
     answers = [whole_or_stream.ask(surface, llm, "Hi").content for _ in range(2)]
 
@@ -123,14 +132,14 @@ def test_a_tls_request_goes_through_a_tunnel(
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "*", "example.org, 127.0.0.1"])
 def test_a_host_in_no_proxy_is_asked_directly(
-    surface: Surface, server: FakeServer, monkeypatch: pytest.MonkeyPatch, name: str
+    surface: Surface, server: FakeServer, wire: Wire, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """1.1 proxies: NO_PROXY."""
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{refused_port()}")
     monkeypatch.setenv("NO_PROXY", name)
     server.replies(text("Directly."))
 
-    assert surface.generate(server.llm(), "Hi").content == "Directly."
+    assert surface.generate(wire.llm(server), "Hi").content == "Directly."
 
 
 @pytest.mark.usefixtures("trusted")
@@ -139,6 +148,7 @@ def test_a_proxy_is_told_who_asks_and_the_server_is_not(
     surface: Surface,
     whole_or_stream: WholeOrStream,
     make_server: Callable[..., FakeServer],
+    wire: Wire,
     locked_proxy: FakeProxy,
     monkeypatch: pytest.MonkeyPatch,
     tls: bool,
@@ -148,7 +158,7 @@ def test_a_proxy_is_told_who_asks_and_the_server_is_not(
     monkeypatch.setenv("HTTPS_PROXY" if tls else "HTTP_PROXY", with_login(locked_proxy))
     server.replies(text("Known."))
 
-    assert whole_or_stream.ask(surface, server.llm(), "Hi").content == "Known."
+    assert whole_or_stream.ask(surface, wire.llm(server), "Hi").content == "Known."
     assert "proxy-authorization" not in server.requests[0].headers
 
 
@@ -157,6 +167,7 @@ def test_a_proxy_that_refuses_the_login_is_not_asked_again(
     surface: Surface,
     whole_or_stream: WholeOrStream,
     make_server: Callable[..., FakeServer],
+    wire: Wire,
     locked_proxy: FakeProxy,
     monkeypatch: pytest.MonkeyPatch,
     waits: list[float],
@@ -167,7 +178,7 @@ def test_a_proxy_that_refuses_the_login_is_not_asked_again(
     wrong = with_login(locked_proxy).replace("pa%20", "wrong")
     monkeypatch.setenv("HTTPS_PROXY" if tls else "HTTP_PROXY", wrong)
 
-    failure = failure_of(surface, whole_or_stream, server.llm(api_key=KEY))
+    failure = failure_of(surface, whole_or_stream, wire.llm(server, api_key=KEY))
 
     if tls:
         assert_told(failure, ConnectionFailedError, phase="connect", attempts=1, retryable=False)
@@ -182,13 +193,14 @@ def test_a_proxy_that_is_not_there_is_a_failed_connection(
     surface: Surface,
     whole_or_stream: WholeOrStream,
     server: FakeServer,
+    wire: Wire,
     monkeypatch: pytest.MonkeyPatch,
     waits: list[float],
 ) -> None:
     """1.1 refused, by the proxy."""
     monkeypatch.setenv("HTTP_PROXY", f"http://{LOGIN}@127.0.0.1:{refused_port()}")
 
-    failure = failure_of(surface, whole_or_stream, server.llm(api_key=KEY))
+    failure = failure_of(surface, whole_or_stream, wire.llm(server, api_key=KEY))
 
     assert_told(failure, ConnectionFailedError, phase="connect", attempts=3, retryable=True)
     assert_keeps_secrets(failure, *SECRETS)
@@ -251,11 +263,11 @@ def refusal_to_make() -> Any:
 
 
 def test_an_unusable_proxy_for_others_is_nobodys_trouble(
-    surface: Surface, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+    surface: Surface, server: FakeServer, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """1.1 unusable ALL_PROXY, for a host in NO_PROXY."""
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     server.replies(text("Directly."))
 
-    assert surface.generate(server.llm(), "Hi").content == "Directly."
+    assert surface.generate(wire.llm(server), "Hi").content == "Directly."

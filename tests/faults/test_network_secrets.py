@@ -14,10 +14,11 @@ from abstractcore import create_llm
 from abstractcore.drivers.sockets import BlockingStream
 from abstractcore.errors import AbstractCoreError, ConfigurationError
 from tests.fakes import faults
-from tests.fakes.openai_chat import error, text
+from tests.fakes.any_wire import error, text
 from tests.fakes.proxy import FakeProxy
 from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import AsyncSurface, Surface, WholeOrStream
+from tests.fakes.wires import Wire
 
 from .asking import KEY, PROMPT, assert_keeps_secrets, failure_of
 
@@ -33,6 +34,7 @@ def test_no_log_line_holds_a_key(
     whole_or_stream: WholeOrStream,
     server: FakeServer,
     tls_server: FakeServer,
+    wire: Wire,
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -46,7 +48,7 @@ def test_no_log_line_holds_a_key(
         if through != "directly":
             monkeypatch.setenv("ALL_PROXY", proxy.url_with_credentials)
         target.replies(text("fine"), error(401, f"bad key {KEY}"), faults.closes(), faults.html())
-        llm = target.llm(api_key=KEY, max_retries=0)
+        llm = wire.llm(target, api_key=KEY, max_retries=0)
         whole_or_stream.ask(surface, llm, PROMPT)
         for _ in range(3):
             failure = failure_of(surface, whole_or_stream, llm)
@@ -59,12 +61,12 @@ def test_no_log_line_holds_a_key(
 
 
 def test_the_key_goes_in_its_header_and_nowhere_else(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer
+    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, wire: Wire
 ) -> None:
     """1.10 URLs: headers only, never `?key=`."""
     server.replies(text("fine"))
 
-    whole_or_stream.ask(surface, server.llm(api_key=KEY), PROMPT)
+    whole_or_stream.ask(surface, wire.llm(server, api_key=KEY), PROMPT)
 
     request = server.requests[0]
     assert [name for name, value in request.headers.items() if KEY in value] == ["authorization"]
@@ -73,11 +75,11 @@ def test_the_key_goes_in_its_header_and_nowhere_else(
 
 
 def test_no_repr_and_no_pickle_of_an_llm_holds_its_key(
-    surface: Surface, server: FakeServer, whole_or_stream: WholeOrStream
+    surface: Surface, server: FakeServer, wire: Wire, whole_or_stream: WholeOrStream
 ) -> None:
     """1.10 repr, format, pickle of the provider; before and after use."""
     server.replies(text("fine"))
-    llm: Any = server.llm(api_key=KEY, headers={"X-Api-Key": KEY, "X-Team": "blue"})
+    llm: Any = wire.llm(server, api_key=KEY, headers={"X-Api-Key": KEY, "X-Team": "blue"})
     for _ in range(2):
         provider = llm._provider._inner
         shown = f"{llm!r} {llm} {provider!r} {vars(llm)!r} {vars(provider)!r} {vars(provider._connections)!r}"
@@ -192,9 +194,9 @@ def test_an_interrupted_call_shows_no_key(server: FakeServer, monkeypatch: pytes
     server.wait_for(lambda s: s.connections == 1 and s.open_sockets == 0)
 
 
-def test_a_closed_llm_shows_no_key(surface: Surface, server: FakeServer) -> None:
+def test_a_closed_llm_shows_no_key(surface: Surface, server: FakeServer, wire: Wire) -> None:
     """1.10, of a ClosedError."""
-    llm = server.llm(api_key=KEY)
+    llm = wire.llm(server, api_key=KEY)
     surface.close(llm)
 
     with pytest.raises(AbstractCoreError) as caught:
