@@ -392,12 +392,63 @@ def test_d1_every_name_of_the_contract_stands_in_aio():
     assert {*same, *awaited} <= set(aio.__all__)
 
 
-@pytest.mark.parametrize("name", ["Agent", "Chain", "Parallel", "Router", "EvaluatorOptimizer"])
+@pytest.mark.parametrize(
+    "name", ["Agent", "Chain", "Parallel", "Router", "EvaluatorOptimizer", "Client", "MCPClient", "chat"]
+)
 def test_d1_both_surfaces_take_the_same_arguments(name: str):
-    for method in ("__init__", "run", "as_tool", "from_client"):
-        if hasattr(getattr(abstractcore, name), method):
-            ours, theirs = (inspect.signature(getattr(getattr(m, name), method)) for m in (abstractcore, aio))
-            assert list(ours.parameters) == list(theirs.parameters)
+    methods = [
+        "__init__",
+        "run",
+        "as_tool",
+        "from_client",
+        "chat",
+        "fork",
+        "reset",
+        "call_tool",
+        "list_tools",
+    ]
+    both = [getattr(module, name) for module in (abstractcore, aio)]
+    for method in methods if inspect.isclass(both[0]) else ("__call__",):
+        if (name, method) == ("MCPClient", "__init__") or not hasattr(both[0], method):
+            continue  # G1: the async one is connected by its own classmethod
+        ours, theirs = (
+            inspect.signature(each if method == "__call__" else getattr(each, method)) for each in both
+        )
+        assert list(ours.parameters) == list(theirs.parameters), method
+
+
+def test_d1_client_takes_a_sync_client_too():
+    ours, theirs = (list(inspect.signature(m.client).parameters) for m in (abstractcore, aio))
+    assert ours == theirs
+
+
+@pytest.mark.parametrize(
+    ("phase", "is_text", "is_tool_call", "is_done"),
+    [
+        ("thinking", True, False, False),
+        ("generating", True, False, False),
+        ("tool_calling", False, True, False),
+        ("done", False, False, True),
+    ],
+)
+def test_d3_a_chunk_says_what_it_is(phase: Any, is_text: bool, is_tool_call: bool, is_done: bool):
+    chunk = abstractcore.StreamChunk(phase, "")
+    assert (chunk.is_text(), chunk.is_tool_call(), chunk.is_done()) == (is_text, is_tool_call, is_done)
+    assert (chunk.agent, chunk.iteration, chunk.tool_call, chunk.usage) == (None, 0, None, None)
+
+
+def test_d3_an_llm_gives_the_answer_s_text_alone_and_a_client_every_phase(house: House, server: FakeServer):
+    server.replies(text("Hi.", reasoning="Hm."))
+    llm = server.llm()
+
+    given = house.surface.stream(llm, "Hi")
+    assert "".join(c.content for c in given) == "Hi."
+    assert {c.phase for c in house.surface.stream(llm, "Hi", include="thinking")} == {"thinking"}
+    client = house.client(llm)
+    iterator = house.surface.iterate(house.surface.run(lambda: client.chat("Hi", stream=True)))
+    chunks = list(iter(lambda: house.surface.step(iterator), None))
+    assert {c.phase for c in chunks} == {"thinking", "generating", "done"}
+    assert {type(c) for c in (*given, *chunks)} == {abstractcore.StreamChunk}
 
 
 def test_e2_the_loop_goes_on_while_blocking_tools_run(server: FakeServer):

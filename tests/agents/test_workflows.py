@@ -249,6 +249,51 @@ def test_d6_a_cancel_ends_the_workers_of_a_parallel(server: FakeServer):
     asyncio.run(main())
 
 
+def test_f4_workers_share_the_connection_pool(house: House, server: FakeServer):
+    together = threading.Barrier(3, timeout=5)
+
+    @tool
+    def meet() -> str:
+        """Meet."""
+        together.wait()
+        return "met"
+
+    server.route = lambda r: text("done") if sent(r).kinds[-1] == "result" else call("meet")
+    parallel = house.Parallel.from_client(house.client(server.llm(), tools=[meet]), ["a", "b", "c"])
+    for _ in range(3):
+        house.run(parallel)
+    assert len(server.requests) == 18
+    assert server.connections <= 3
+
+
+@pytest.mark.parametrize("kind", ["Agent", "Chain", "Parallel", "Router", "EvaluatorOptimizer"])
+def test_d4_d3_include_works_on_all_that_runs(house: House, server: FakeServer, kind: str):
+    server.route = lambda r: (
+        text('{"route": "a", "passed": true, "feedback": ""}')
+        if sent(r).schema
+        else text("Hi.", reasoning="Hm.")
+    )
+    client = house.client(server.llm())
+    agent = house.Agent(client)
+    runs = {
+        "Agent": agent,
+        "Chain": house.Chain([agent]),
+        "Parallel": house.Parallel([agent]),
+        "Router": house.Router(client, {"a": agent}),
+        "EvaluatorOptimizer": house.EvaluatorOptimizer(agent, client),
+    }[kind]
+
+    assert {c.phase for c in house.stream(runs)} == {"thinking", "generating", "done"}
+    for include in ("thinking", ["thinking", "done"]):
+        chunks = house.stream(runs, include=include)
+        assert {c.phase for c in chunks} == ({include} if isinstance(include, str) else set(include))
+        assert all(type(c.content) is str for c in chunks)
+    assert len(agent.messages) == 2
+    for stream in (False, True):
+        with pytest.raises(ValueError, match="unknown phase"):
+            runs.run("t", include=["speaking"], stream=stream)
+
+
 # ---- routers ---------------------------------------------------------------------------------------
 
 
