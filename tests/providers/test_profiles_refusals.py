@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from abstractcore.errors import BadRequestError, IncompleteStreamError, ServerError, UnsupportedFeatureError
 from abstractcore.providers.profiles import rejected_field
-from tests.fakes import anthropic_messages, openai_chat
+from tests.fakes.any_wire import error, text
 from tests.fakes.replies import Reply, whole
 from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import Surface, WholeOrStream
+from tests.fakes.wires import Wire
 
 
 def openai_error(message: str, param: str | None = None, code: str | None = None) -> dict[str, Any]:
@@ -95,109 +96,120 @@ def test_ollama_s_words_mean_its_own_field():
 
 # ---- through a server ----------------------------------------------------------------------------
 
-CHAT_REFUSAL = openai_error(UNSUPPORTED, "temperature", "unsupported_parameter")
-MESSAGES_REFUSAL = anthropic_error("`temperature` is deprecated for this model.")
-DIALECTS: Mapping[str, tuple[str, Any, dict[str, Any]]] = {
-    "chat": ("openai-compatible", openai_chat, CHAT_REFUSAL),
-    "messages": ("anthropic", anthropic_messages, MESSAGES_REFUSAL),
+
+@dataclass(frozen=True)
+class Refusal:
+    """What a server refuses: what the caller *asks* for, the *field* that says it on the wire, the answer."""
+
+    asks: dict[str, Any]
+    field: str
+    body: Any
+
+    @property
+    def reply(self) -> Reply:
+        return whole(400, self.body, headers={"X-Request-Id": "refused"})
+
+
+# Ollama takes every option, and what a model cannot do is no option.
+REFUSALS = {
+    "openai_chat": Refusal(
+        {"temperature": 0.2}, "temperature", openai_error(UNSUPPORTED, "temperature", "unsupported_parameter")
+    ),
+    "openai_responses": Refusal(
+        {"temperature": 0.2}, "temperature", openai_error(UNSUPPORTED, "temperature", "unsupported_parameter")
+    ),
+    "anthropic_messages": Refusal(
+        {"temperature": 0.2}, "temperature", anthropic_error("`temperature` is deprecated for this model.")
+    ),
+    "ollama_chat": Refusal({"thinking": True}, "think", {"error": '"test-model" does not support thinking'}),
 }
 
 
-@pytest.fixture(params=DIALECTS)
-def dialect(request: pytest.FixtureRequest) -> tuple[str, Any, Reply]:
-    """A provider's name, its replies, and the reply that refuses a temperature."""
-    provider, replies, refusal = DIALECTS[request.param]
-    return provider, replies, whole(400, refusal, headers={"X-Request-Id": "refused"})
+@pytest.fixture
+def refusal(wire: Wire) -> Refusal:
+    """What the server of the wire refuses."""
+    return REFUSALS[wire.name]
 
 
 def test_a_field_that_the_server_refuses_is_left_out_once_and_named(
-    surface: Surface, server: FakeServer, whole_or_stream: WholeOrStream, dialect: tuple[str, Any, Reply]
+    surface: Surface, server: FakeServer, whole_or_stream: WholeOrStream, wire: Wire, refusal: Refusal
 ):
     """B10: the second request differs by that field alone."""
-    provider, replies, refusal = dialect
-    server.replies(refusal, replies.text("Hi."))
+    server.replies(refusal.reply, text("Hi."))
 
-    answer = whole_or_stream.ask(surface, server.llm(provider), "hello", temperature=0.2, top_p=0.5)
+    answer = whole_or_stream.ask(surface, wire.llm(server), "hello", top_p=0.5, **refusal.asks)
 
     first, second = (request.json for request in server.requests)
-    assert first == {**second, "temperature": 0.2}
+    assert first == {**second, refusal.field: next(iter(refusal.asks.values()))}
     assert answer.content == "Hi."
-    assert answer.warnings == ["temperature is not accepted by test-model: left out"]
+    assert answer.warnings == [f"{refusal.field} is not accepted by test-model: left out"]
     assert server.connections == 1
 
 
 def test_a_second_refusal_is_the_caller_s(
-    surface: Surface, server: FakeServer, whole_or_stream: WholeOrStream, dialect: tuple[str, Any, Reply]
+    surface: Surface, server: FakeServer, whole_or_stream: WholeOrStream, wire: Wire, refusal: Refusal
 ):
-    provider, replies, refusal = dialect
-    again = replies.error(400, "top_p: Extra inputs are not permitted")
-    server.replies(refusal, again, replies.text("Hi."))
+    again = error(400, "top_p: Extra inputs are not permitted")
+    server.replies(refusal.reply, again, text("Hi."))
 
     with pytest.raises(BadRequestError, match="top_p") as raised:
-        whole_or_stream.ask(surface, server.llm(provider), "hello", temperature=0.2, top_p=0.5)
+        whole_or_stream.ask(surface, wire.llm(server), "hello", top_p=0.5, **refusal.asks)
 
     assert len(server.requests) == 2
     assert raised.value.attempts == 2
     assert raised.value.__context__ is None
 
 
-@pytest.mark.parametrize(
-    ("options", "sampling"),
-    [({"strict": True}, {"temperature": 0.2}), ({}, {"extra": {"temperature": 0.2}})],
-    ids=["strict", "extra"],
-)
+@pytest.mark.parametrize("how", ["strict", "extra"])
 def test_strict_and_extra_are_sent_as_they_are_or_not_at_all(
     surface: Surface,
     server: FakeServer,
     whole_or_stream: WholeOrStream,
-    dialect: tuple[str, Any, Reply],
-    options: dict[str, Any],
-    sampling: dict[str, Any],
+    wire: Wire,
+    refusal: Refusal,
+    how: str,
 ):
-    provider, replies, refusal = dialect
-    server.replies(refusal, replies.text("Hi."))
+    server.replies(refusal.reply, text("Hi."))
+    llm = wire.llm(server, strict=how == "strict")
+    asks = refusal.asks if how == "strict" else {"extra": {refusal.field: True}}
 
-    with pytest.raises(BadRequestError, match="temperature") as raised:
-        whole_or_stream.ask(surface, server.llm(provider, **options), "hello", **sampling)
+    with pytest.raises(BadRequestError, match=next(iter(refusal.asks))) as raised:
+        whole_or_stream.ask(surface, llm, "hello", **asks)
 
     assert len(server.requests) == 1
     assert (raised.value.attempts, raised.value.request_id) == (1, "refused")
 
 
 def test_a_refused_message_is_not_sent_again(
-    surface: Surface, server: FakeServer, whole_or_stream: WholeOrStream, dialect: tuple[str, Any, Reply]
+    surface: Surface, server: FakeServer, whole_or_stream: WholeOrStream, wire: Wire, refusal: Refusal
 ):
-    provider, replies, _ = dialect
-    server.replies(replies.error(400, "messages.0.content: images are not supported"), replies.text("Hi."))
+    server.replies(error(400, "messages.0.content: images are not supported"), text("Hi."))
 
     with pytest.raises(BadRequestError):
-        whole_or_stream.ask(surface, server.llm(provider), "hello", temperature=0.2)
+        whole_or_stream.ask(surface, wire.llm(server), "hello", **refusal.asks)
 
     assert len(server.requests) == 1
 
 
 def test_every_request_of_a_call_is_counted(
-    surface: Surface, server: FakeServer, whole_or_stream: WholeOrStream, dialect: tuple[str, Any, Reply]
+    surface: Surface, server: FakeServer, whole_or_stream: WholeOrStream, wire: Wire, refusal: Refusal
 ):
     """A retry begins with what was asked; the requests sent without the field count too."""
-    provider, replies, refusal = dialect
-    broken = replies.error(503)
-    server.replies(refusal, broken, refusal, broken)
+    server.replies(refusal.reply, error(503), refusal.reply, error(503))
 
     with pytest.raises(ServerError) as raised:
-        whole_or_stream.ask(surface, server.llm(provider, max_retries=1), "hello", temperature=0.2)
+        whole_or_stream.ask(surface, wire.llm(server, max_retries=1), "hello", **refusal.asks)
 
     assert len(server.requests) == raised.value.attempts == 4
 
 
 def test_an_answer_that_breaks_off_after_it_counts_both_requests(
-    surface: Surface, server: FakeServer, dialect: tuple[str, Any, Reply]
+    surface: Surface, server: FakeServer, wire: Wire, refusal: Refusal
 ):
-    provider, replies, refusal = dialect
-    server.replies(refusal, replies.text("An answer that breaks off.").cut(0.5))
+    server.replies(refusal.reply, text("An answer that breaks off.").cut(0.5))
 
     with pytest.raises(IncompleteStreamError) as raised:
-        surface.stream(server.llm(provider), "hello", temperature=0.2)
+        surface.stream(wire.llm(server), "hello", **refusal.asks)
 
     assert raised.value.attempts == len(server.requests) == 2
 
@@ -205,7 +217,7 @@ def test_an_answer_that_breaks_off_after_it_counts_both_requests(
 def test_a_known_model_gets_no_request_that_it_would_refuse(
     surface: Surface, server: FakeServer, whole_or_stream: WholeOrStream
 ):
-    server.replies(openai_chat.text("Hi."))
+    server.replies(text("Hi."))
 
     llm = server.llm("openrouter", "openai/gpt-5-mini")
     answer = whole_or_stream.ask(surface, llm, "hello", temperature=0.2, thinking=False, seed=7)
