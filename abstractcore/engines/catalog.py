@@ -63,9 +63,9 @@ ENGINES: Mapping[str, Engine | None] = {
     ),
     "llamacpp": Engine(
         extra="llamacpp",
-        packages=("llama_cpp",),
+        packages=("llama_cpp", "llguidance"),
         formats=("gguf",),
-        options=("threads", "prefix_cache", "device", "max_context"),
+        options=("deterministic", "cache_gb", "threads", "prefix_cache", "device", "max_context"),
         most=1,
     ),
     "local": None,

@@ -30,15 +30,17 @@ _LONGEST_REASON = 200
 class Grammars:
     """One model's vocabulary, ready for any schema. Making it takes about a second; a schema takes 1 ms.
 
-    *tokenizer* is a tokenizer.json as text, *width* is how many logits the model gives, which may be more
-    than its tokenizer has tokens.
+    *tokenizer* is a tokenizer.json as text, or one of llguidance's own. *width* is how many logits the model
+    gives, which may be more than its tokenizer has tokens.
     """
 
-    def __init__(self, tokenizer: str, eos_ids: Iterable[int], width: int) -> None:
+    def __init__(self, tokenizer: Any, eos_ids: Iterable[int], width: int) -> None:
         runtime: Any = llguidance
         self.width = width
         self._matcher: Any = runtime.LLMatcher
-        self._tokenizer: Any = runtime.LLTokenizer(tokenizer, n_vocab=width, eos_token=sorted(eos_ids))
+        if isinstance(tokenizer, str):
+            tokenizer = runtime.LLTokenizer(tokenizer, n_vocab=width, eos_token=sorted(eos_ids))
+        self._tokenizer = tokenizer
         # Without its state, which holds what the model has said.
         self._limits: Any = runtime.LLParserLimits(verbose_errors=False)
         self._kept: OrderedDict[str, Any] = OrderedDict()

@@ -1,0 +1,151 @@
+"""A GGUF file's chat template and vocabulary: prompts to ids, and ids to the bytes of an answer.
+
+Runs in the worker's process. Knows llama.cpp's vocabularies and its package's chat templates; knows no
+job and no KV cache.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from abstractcore.codecs.text_marks import MARKS
+from abstractcore.engines.runtime import Refused
+from abstractcore.engines.worker.detokenize import Detokenizer, FromBytes
+from abstractcore.engines.worker.llamacpp_load import runtime
+from abstractcore.engines.worker.prompts import Reader, Reading, read
+
+_TEMPLATE = "tokenizer.chat_template"
+# What the package's renderer hands to every template itself.
+_OWN_WORDS = frozenset(
+    {
+        "messages", "tools", "functions", "function_call", "tool_choice", "add_generation_prompt",
+        "bos_token", "eos_token", "raise_exception", "strftime_now",
+    }
+)  # fmt: skip
+
+
+class ChatText:
+    """What one model reads and writes. *llama* is a loaded `llama_cpp.Llama`."""
+
+    def __init__(self, llama: Any) -> None:
+        self._llama = llama
+        self.vocabulary: Any = runtime.llama_model_get_vocab(llama.model)
+        numbers = range(llama.n_vocab())
+        self.ends = [one for one in numbers if runtime.llama_vocab_is_eog(self.vocabulary, one)]
+        whole = _pieces(self.vocabulary, numbers, special=True)
+        self._longest_token = max(map(len, whole), default=1)
+        marks = {mark.encode() for mark in MARKS}
+        shown = _pieces(self.vocabulary, numbers, special=False)
+        self._bytes = {one: whole[one] if whole[one] in marks else shown[one] for one in numbers}
+        control = [one for one in numbers if runtime.llama_vocab_is_control(self.vocabulary, one)]
+        self._control = _any_of([whole[one].decode(errors="replace") for one in control])
+        self._formatters: dict[str, Any] = {}
+
+    # ---- prompts ----
+
+    def read(self, prompt: Mapping[str, Any], context_length: int) -> Reading:
+        """Give *prompt*, a runtime.Prompt as a dict, as the model reads it. Raises Refused."""
+        if taken := _OWN_WORDS.intersection(prompt["template"]):
+            words = f"chat_template_kwargs: {min(taken)!r} is the renderer's own word, and none of a template"
+            raise Refused("ConfigurationError", words)
+        template = self._template(prompt)
+        shield = _Shield(self._control)
+        reader = Reader(
+            template=template,
+            render=lambda: self._render(template or "", prompt, shield),
+            encode=lambda text: self._encode(text, shield),
+            longest_token=self._longest_token,
+        )
+        return read(prompt, reader, context_length)
+
+    def _template(self, prompt: Mapping[str, Any]) -> str | None:
+        """Give the template for *prompt*: some models have one more, for tools."""
+        metadata: Mapping[str, str] = self._llama.metadata
+        for_tools = metadata.get(f"{_TEMPLATE}.tool_use") if prompt["tools"] else None
+        return for_tools or metadata.get(_TEMPLATE)
+
+    def _render(self, template: str, prompt: Mapping[str, Any], shield: _Shield) -> str:
+        if template not in self._formatters:
+            bos, eos = self._text_of("bos"), self._text_of("eos")
+            make = runtime.llama_chat_format.Jinja2ChatFormatter
+            self._formatters[template] = make(template, eos_token=eos, bos_token=bos)
+        messages, tools = shield.over(prompt["messages"]), shield.over(prompt["tools"])
+        write = self._formatters[template]
+        return write(messages=messages, tools=tools or None, **prompt["template"]).prompt
+
+    def _text_of(self, name: str) -> str:
+        number: int = getattr(runtime, f"llama_vocab_{name}")(self.vocabulary)
+        if number < 0:
+            return ""
+        return runtime.llama_vocab_get_text(self.vocabulary, number).decode(errors="replace")
+
+    def _encode(self, text: str, shield: _Shield) -> list[int]:
+        ids: list[int] = []
+        for part, is_data in shield.parts(text):
+            data = part.encode(errors="replace")
+            ids += self._llama.tokenize(data, add_bos=False, special=not is_data)
+        return ids
+
+    # ---- answers ----
+
+    def detokenizer(self) -> Detokenizer:
+        """Begin an answer's text. Special tokens are silent, but for the marks that we read."""
+        return FromBytes(self._bytes, ())
+
+
+class _Shield:
+    """Keeps text in a message that looks like a control token as text: data cannot change roles.
+
+    Each is a random word while the template is rendered, and goes back in where tokens are made.
+    """
+
+    def __init__(self, control: re.Pattern[str] | None) -> None:
+        self._control = control
+        self._words: dict[str, str] = {}
+
+    def over(self, value: Any) -> Any:
+        """Give *value*, a template's data, with a word for each control token in its texts."""
+        if self._control is None:
+            return value
+        if isinstance(value, str):
+            return self._control.sub(self._word, value)
+        if isinstance(value, Mapping):
+            return {key: self.over(item) for key, item in value.items()}
+        return [self.over(item) for item in value] if isinstance(value, list | tuple) else value
+
+    def _word(self, found: re.Match[str]) -> str:
+        word = f"z{secrets.token_hex(16)}z"
+        self._words[word] = found[0]
+        return word
+
+    def parts(self, text: str) -> Sequence[tuple[str, bool]]:
+        """Split what was rendered; each part says whether it was such data."""
+        if not self._words:
+            return [(text, False)]
+        parts = re.split(f"({'|'.join(self._words)})", text)
+        return [(self._words.get(part, part), part in self._words) for part in parts if part]
+
+
+def _any_of(texts: Sequence[str]) -> re.Pattern[str] | None:
+    wanted = sorted((text for text in texts if text and text not in MARKS), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, wanted))) if wanted else None
+
+
+def _pieces(vocabulary: Any, numbers: Sequence[int], *, special: bool) -> list[bytes]:
+    """Give the bytes of each token. The package's own method cuts those that are longer than 32."""
+    size = 256
+    buffer = ctypes.create_string_buffer(size)
+    to_piece: Callable[..., int] = runtime.llama_token_to_piece
+    pieces: list[bytes] = []
+    for number in numbers:
+        length = to_piece(vocabulary, number, buffer, size, 0, special)
+        if length < 0:
+            size = -length
+            buffer = ctypes.create_string_buffer(size)
+            length = to_piece(vocabulary, number, buffer, size, 0, special)
+        pieces.append(buffer.raw[:length])
+    return pieces
