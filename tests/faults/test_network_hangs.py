@@ -18,7 +18,7 @@ from abstractcore.errors import (
 )
 from tests.fakes import any_wire, faults
 from tests.fakes.any_wire import error, text
-from tests.fakes.replies import Chunk, Pause, Repeat, Reply, Step
+from tests.fakes.replies import Chunk, Head, Pause, Repeat, Reply, Send, Step, scripted
 from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import Surface, WholeOrStream
 from tests.fakes.wires import Wire
@@ -140,12 +140,17 @@ def test_the_attempts_before_a_broken_stream_are_counted(
 # Dripping.
 
 
+def in_a_hundred_writes(steps: Sequence[Step]) -> Sequence[Step]:
+    """Write as slowly whatever the length, which is not the same on every wire."""
+    length = sum(len(step.wire) for step in steps if isinstance(step, Send | Head))
+    return scripted(*steps).in_pieces(max(1, length // 100), pause=0.004, head=True).steps(None)
+
+
 def test_each_byte_of_a_slow_answer_resets_the_read_clock(
     surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, wire: Wire
 ) -> None:
     """1.1 slow-loris finite: no failure, though the whole takes much longer than the read timeout."""
-    size = 3 if whole_or_stream.streams else 1
-    server.replies(text("Slow.").in_pieces(size, pause=0.002, head=True))
+    server.replies(text("Slow.").changed(in_a_hundred_writes))
     started = time.monotonic()
 
     response = whole_or_stream.ask(surface, wire.llm(server, read_timeout=0.25), "Hi")
