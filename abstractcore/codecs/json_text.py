@@ -64,6 +64,12 @@ def parse(text: str) -> Any:
     return value
 
 
+def parse_at(text: str, at: int) -> tuple[Any, int]:
+    """Read the JSON value that begins at *at*, and give where it ends. Raises as `parse` does."""
+    value, end = _raw_decode(text, at)
+    return clean(value), end
+
+
 def parse_event(text: str) -> dict[str, Any]:
     """Read a stream event's JSON object. Raises IncompleteStreamError; ResponseError when it is too deep."""
     try:

@@ -4,44 +4,71 @@ Knows what models print and may meet it cut anywhere. Knows no vendor's JSON.
 
 Only what real models print is read. A think block stands at the beginning of an answer (DeepSeek
 R1, Qwen 3, SmolLM 3); in the middle of one the mark is text, as in an answer about marks. Some
-chat templates open the block in the prompt, so that only its end appears: *opened*. Tool calls
-are Hermes' and Qwen's `<tool_call>{"name": …, "arguments": {…}}</tool_call>`. gpt-oss marks its
-channels by special tokens, which servers resolve before text comes out.
+chat templates open the block in the prompt, so that only its end appears: *opened*. Blocks of tool
+calls are rows of `call_marks`. gpt-oss marks its channels by special tokens, which servers resolve
+before text comes out.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from types import MappingProxyType
 
-from abstractcore.codecs.json_text import is_array, is_object, parse
-from abstractcore.codecs.tool_call_parts import read_arguments
+from abstractcore.codecs.call_marks import CALL_MARKS, CallMark, Tools, json_calls
 from abstractcore.types import Phase, StreamChunk, ToolCall
 
 _THINK, _END_THINK = "<think>", "</think>"
-_CALL, _END_CALL = "<tool_call>", "</tool_call>"
 _FENCE = "```json"
-MARKS = frozenset({_THINK, _END_THINK, _CALL, _END_CALL})
+_ROWS: Mapping[str, CallMark] = {row.begin: row for row in CALL_MARKS}
+_BEGIN = re.compile("|".join(map(re.escape, _ROWS)))
+_BEGINNINGS = frozenset(begin[:size] for begin in _ROWS for size in range(1, len(begin)))
+_LONGEST = max(map(len, _ROWS))
+_FIRST = frozenset(begin[0] for begin in _ROWS)
+MARKS = frozenset(
+    {_THINK, _END_THINK, *(mark for row in CALL_MARKS for mark in (row.begin, row.end, *row.inner) if mark)}
+)
 """Marks that may be special tokens of a model. A tokenizer that drops special tokens must not drop these."""
 # A mark that comes after more white space than this does not stand at the beginning.
 _MAX_LEADING_SPACE = 256
 _NAME = re.compile(r'"name"\s*:\s*"([^"\\]+)"')
+_NO_TOOLS: Tools = MappingProxyType({})
 
 
 class TextMarks:
     """Splits one answer's text at its marks; any cutting of the text gives the same whole.
 
-    *tools* is for answers to requests that offered tools. With *plain_json* an answer that begins
-    with JSON is held back to its end: tool calls if it is some, else text. White space round a
-    think block belongs to nothing. A block that never ends is thinking, or the text that it is.
+    *tools* is for answers to requests that offered tools; *schemas* are those of their arguments, by
+    name, for calls whose values have no quotes. With *plain_json* an answer that begins with JSON is
+    held back to its end: tool calls if it is some, else text. White space round a think block belongs
+    to nothing. A block that never ends is thinking, or the text that it is.
     """
 
-    __slots__ = ("_calls", "_gap", "_held", "_out", "_pieces", "_plain_json", "_read", "_tools")
+    __slots__ = (
+        "_calls",
+        "_gap",
+        "_held",
+        "_out",
+        "_pieces",
+        "_plain_json",
+        "_read",
+        "_row",
+        "_schemas",
+        "_tools",
+    )
 
-    def __init__(self, think: bool, tools: bool, *, opened: bool = False, plain_json: bool = False) -> None:
+    def __init__(
+        self,
+        think: bool,
+        tools: bool,
+        *,
+        opened: bool = False,
+        plain_json: bool = False,
+        schemas: Tools = _NO_TOOLS,
+    ) -> None:
         self._tools = tools
+        self._schemas = schemas
         self._plain_json = plain_json and tools
         self._read: Callable[[str], str] = self._before_answer
         if opened:
@@ -50,6 +77,7 @@ class TextMarks:
             self._read = self._before_all
         self._held = ""  # what may still become a mark
         self._gap: list[str] = []  # white space that may turn out to stand before a mark
+        self._row = CALL_MARKS[0]  # the marks of the block of calls that is read
         self._pieces: list[str] = []  # a block that is read when it ends
         self._calls = 0
         self._out: list[StreamChunk] = []
@@ -64,7 +92,7 @@ class TextMarks:
         if not text:
             return []
         is_quiet = self._read == self._answer and not self._held and not self._gap
-        if is_quiet and (not self._tools or ("<" not in text and not text[-1].isspace())):
+        if is_quiet and (not self._tools or _cannot_begin(text)):
             return [StreamChunk("generating", text)]
         text = self._held + text
         self._held = ""
@@ -142,30 +170,42 @@ class TextMarks:
 
     def _before_answer(self, text: str) -> str:
         self._read = self._answer
-        if self._plain_json:
-            body = text.lstrip()
-            if body.startswith(("{", "[", _FENCE)):
-                self._read = self._json
-            elif _FENCE.startswith(body) and len(text) - len(body) <= _MAX_LEADING_SPACE:
+        body = text.lstrip()
+        if self._plain_json and len(text) - len(body) <= _MAX_LEADING_SPACE:
+            if _FENCE.startswith(body) or body in _BEGINNINGS:
                 self._read = self._before_answer
                 return self._hold(text)
+            if body.startswith(("{", "[", _FENCE)) and not _BEGIN.match(body):
+                self._read = self._json
         return text
 
     def _answer(self, text: str) -> str:
         if not self._tools:
             self._out.append(StreamChunk("generating", text))
             return ""
-        before, is_found, rest = self._until(_CALL, text)
-        self._emit("generating", before)
-        if is_found:
+        begin = _BEGIN.search(text)
+        if begin:
+            self._emit("generating", text[: begin.start()])
+            self._row = _ROWS[begin[0]]
             self._read = self._call
-        return rest
+            return text[begin.end() :]
+        for at in range(max(0, len(text) - _LONGEST), len(text)):
+            if text[at] in _FIRST and text[at:] in _BEGINNINGS:
+                self._held = text[at:]
+                text = text[:at]
+                break
+        self._emit("generating", text)
+        return ""
 
     def _call(self, text: str) -> str:
-        inside, is_found, rest = self._until(_END_CALL, text)
+        end = self._row.end
+        if end is None:
+            self._pieces.append(text)
+            return ""
+        inside, is_found, rest = self._until(end, text)
         self._pieces.append(inside)
         if is_found:
-            self._finish_call("".join(self._pieces), _END_CALL)
+            self._finish_call("".join(self._pieces), end)
             self._pieces = []
             self._read = self._answer
         return rest
@@ -183,8 +223,10 @@ class TextMarks:
         at = text.find(mark)
         if at >= 0:
             return text[:at], True, text[at + len(mark) :]
-        start = text.rfind("<", -len(mark) + 1)
-        if start >= 0 and mark.startswith(text[start:]):
+        start = text.find(mark[0], max(0, len(text) - len(mark) + 1))
+        while start >= 0 and not mark.startswith(text[start:]):
+            start = text.find(mark[0], start + 1)
+        if start >= 0:
             self._held = text[start:]
             return text[:start], False, ""
         return text, False, ""
@@ -199,49 +241,28 @@ class TextMarks:
             self._gap.append(text[len(body) :])
 
     def _finish_call(self, inside: str, end_mark: str) -> None:
-        call = self._read_call(inside, is_whole=bool(end_mark))
-        if call is None:
-            self._emit("generating", f"{_CALL}{inside}{end_mark}")
-        else:
-            self._give(call)
+        try:
+            return self._give(self._row.read(inside, self._schemas))
+        except (ValueError, RecursionError):
+            name = _NAME.search(inside) if end_mark else None
+        if name:
+            # The block is marked as a call, so the model is told what is wrong with it.
+            return self._give([ToolCall("", name.group(1), {}, inside.strip())])
+        self._emit("generating", f"{self._row.begin}{inside}{end_mark}")
 
     def _finish_json(self, text: str) -> None:
         inside = text.strip().removeprefix(_FENCE).removesuffix("```")
         try:
-            value = parse(inside)
+            self._give(json_calls(inside, needs_arguments=True))
         except (ValueError, RecursionError):
-            value = None
-        if is_object(value) and is_array(value.get("tool_calls")):  # as some templates ask for them
-            value = value["tool_calls"]
-        values = value if is_array(value) else [value]
-        calls = [self._call_of(value, needs_arguments=True) for value in values]
-        found = [call for call in calls if call is not None]
-        if not found or len(found) < len(calls):
-            return self._emit("generating", text)
-        for call in found:
-            self._give(call)
+            self._emit("generating", text)
 
-    def _give(self, call: ToolCall) -> None:
-        self._calls += 1
-        self._out.append(StreamChunk("tool_calling", tool_call=replace(call, id=f"call_{self._calls}")))
+    def _give(self, calls: Iterable[ToolCall]) -> None:
+        for call in calls:
+            self._calls += 1
+            self._out.append(StreamChunk("tool_calling", tool_call=replace(call, id=f"call_{self._calls}")))
 
-    def _read_call(self, inside: str, *, is_whole: bool) -> ToolCall | None:
-        try:
-            return self._call_of(parse(inside))
-        except (ValueError, RecursionError):
-            name = _NAME.search(inside) if is_whole else None
-            # The block is marked as a call, so the model is told what is wrong with it.
-            return ToolCall("", name.group(1), {}, inside.strip()) if name else None
 
-    @staticmethod
-    def _call_of(value: Any, *, needs_arguments: bool = False) -> ToolCall | None:
-        if not is_object(value) or not isinstance(value.get("name"), str):
-            return None
-        arguments = value.get("arguments", value.get("parameters"))
-        if is_object(arguments):
-            return ToolCall("", value["name"], arguments)
-        if needs_arguments:
-            return None
-        if isinstance(arguments, str):
-            return ToolCall("", value["name"], *read_arguments(arguments))
-        return ToolCall("", value["name"], {}, None if arguments is None else str(arguments))
+def _cannot_begin(text: str) -> bool:
+    """Whether no mark begins in *text*, and no white space at its end waits for one."""
+    return not (text[-1].isspace() or "<" in text or "[" in text or "`" in text)

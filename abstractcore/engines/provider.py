@@ -70,7 +70,11 @@ class EngineProvider:
             if self._strict and answer.warnings:
                 raise UnsupportedFeatureError(f"{self.name}: {'; '.join(answer.warnings)}")
             marks = TextMarks(
-                think=True, tools=bool(prompt.tools), opened=accepted.thinks, plain_json=prompt.schema is None
+                think=True,
+                tools=bool(prompt.tools),
+                opened=accepted.thinks,
+                plain_json=prompt.schema is None,
+                schemas={tool.name: tool.parameters for tool in request.tools},
             )
             while not answer.is_over:
                 for chunk in marks.through(answer.take(await _delta(ticket, deadline))):

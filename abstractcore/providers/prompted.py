@@ -64,7 +64,8 @@ class PromptedTools:
     async def _prompted(
         self, driver: Driver, request: GenerateRequest, deadline: Deadline
     ) -> AsyncGenerator[StreamChunk]:
-        marks = TextMarks(think=False, tools=True, plain_json=request.schema is None)
+        schemas = {tool.name: tool.parameters for tool in request.tools}
+        marks = TextMarks(think=False, tools=True, plain_json=request.schema is None, schemas=schemas)
         async with aclosing(self._inner.stream(driver, prompted(request), deadline)) as chunks:
             async for chunk in chunks:
                 for each in marks.through([chunk]):
