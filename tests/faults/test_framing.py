@@ -173,11 +173,11 @@ def test_an_event_of_three_megabytes_is_read_in_linear_time(
     def seconds(size: int) -> float:
         text = "é" * (size // 2)
         server.replies(any_wire.text(text, piece=size).in_pieces(4096))
-        begun = time.perf_counter()
+        begun = time.process_time()
         with surface.open_stream(llm, "hi") as stream:
             stream.rest()
             assert stream.response.content == text
-        return time.perf_counter() - begun
+        return time.process_time() - begun
 
     small, large = seconds(750_000), seconds(3_000_000)
 
