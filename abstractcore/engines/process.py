@@ -20,7 +20,7 @@ from abstractcore import errors
 from abstractcore.engines.frames import receive, send
 from abstractcore.engines.model_files import is_hub_id, look_at
 from abstractcore.engines.runtime import Accepted, Delta, Event, Failed, Progress, Prompt, Stage
-from abstractcore.errors import EngineDeadError, ModelLoadError, OutOfMemoryError
+from abstractcore.errors import AbstractCoreError, EngineDeadError, ModelLoadError, OutOfMemoryError
 
 if TYPE_CHECKING:
     from abstractcore.engines.options import EngineOptions
@@ -94,10 +94,10 @@ class ProcessRuntime:
         except EngineDeadError as failure:
             raise ModelLoadError(f"{self._path} cannot be loaded: {failure}") from failure
 
-    def _refusal(self, told: dict[str, str]) -> ModelLoadError | OutOfMemoryError:
+    def _refusal(self, told: dict[str, str]) -> AbstractCoreError:
         words = told.get("refused") or told.get("died") or str(told)
-        if "is_whole" in told:
-            return ModelLoadError(words)
+        if "kind" in told:
+            return getattr(errors, told["kind"])(words)
         kind = OutOfMemoryError if _is_about_memory(words) else ModelLoadError
         return kind(f"{self._path} cannot be loaded: {_shortened(words)}")
 

@@ -26,7 +26,7 @@ def check_weights(folder: Path) -> None:
         raise ValueError(f"its index names {missing[0]}, which is missing")
     for name, file in sorted(files.items()):
         try:
-            _check(file)
+            check_file(file)
         except ValueError as failure:
             raise ValueError(f"{name}: {failure}") from failure
 
@@ -42,7 +42,8 @@ def _indexed(folder: Path) -> set[str]:
     return {str(name) for name in names.values()}
 
 
-def _check(file: Path) -> None:
+def check_file(file: Path) -> None:
+    """Check one file. Raises ValueError with the reason, or OSError."""
     with file.open("rb") as opened:
         size = os.fstat(opened.fileno()).st_size
         if size < 8:

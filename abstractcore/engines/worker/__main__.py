@@ -56,7 +56,7 @@ def _work(inbox: BinaryIO, outbox: BinaryIO) -> None:
     try:
         model, name = _load(order, tell)
     except AbstractCoreError as failure:
-        return send(outbox, {"refused": str(failure), "is_whole": True})
+        return send(outbox, {"refused": str(failure), "kind": type(failure).__name__})
     except (RuntimeError, LookupError, ValueError, OSError, MemoryError) as failure:
         return send(outbox, {"refused": f"{type(failure).__name__}: {failure}"})
     tell(f"{name} is ready after {time.monotonic() - began:.1f} s", 1.0)

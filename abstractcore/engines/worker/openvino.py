@@ -4,13 +4,16 @@ A grammar that the runtime refuses raises in its first `step()`, while the neigh
 sampled in other threads: the whole batch is broken by that. So a grammar that may be refused does its
 first step alone. It waits until the batch is empty, and those behind it wait for it; once it has
 passed, the same schema joins the batch like any other.
+
+When the KV cache is full, the runtime drops every request at once. The oldest, which fills it, fails alone:
+the others begin again, and what they have told already is left out.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from abstractcore.engines.runtime import Refused
@@ -28,13 +31,20 @@ _MAX_PROVEN = 1024
 
 @dataclass(slots=True)
 class _Request:
-    """One job on its way: the ids of its prompt, how many tokens it may have, and its handle once it runs."""
+    """One job on its way: the ids of its prompt, how many tokens it may have, and its handle once it runs.
+
+    *told* are the ids of its answer so far, and *at* is where in them its handle is: it is behind while
+    a request that was dropped begins again.
+    """
 
     number: int
     ids: list[int]
     prompt: Mapping[str, Any]
     room: int
+    seed: int
     handle: Any = None
+    told: list[int] = field(default_factory=list[int])
+    at: int = 0
 
     @property
     def schema(self) -> str | None:
@@ -62,7 +72,7 @@ class Model:
 
     def start(self, number: int, ids: list[int], prompt: Mapping[str, Any], room: int) -> int | None:
         """Queue a job. The pipeline does not tell what its prefix cache gave."""
-        self._queue.append(_Request(number, ids, prompt, room))
+        self._queue.append(_Request(number, ids, prompt, room, seed_of(prompt["sampling"])))
         return None
 
     def cancel(self, number: int) -> None:
@@ -77,7 +87,7 @@ class Model:
         """Advance every job by one step. Raises when the pipeline cannot go on."""
         outputs, suspect = self._start_queued()
         try:
-            if not self._pipeline.is_idle():
+            if self._running or not self._pipeline.is_idle():
                 self._pipeline.step()
         except RuntimeError:
             if suspect is None:
@@ -85,9 +95,7 @@ class Model:
             return [*outputs, self._convict(suspect)]
         if suspect is not None:
             self._remember(str(suspect.schema))
-        for request in list(self._running.values()):
-            if request.handle.can_read():
-                outputs.append(self._read(request))
+        outputs += self._read_all()
         if not self._running:
             self._settle()
         return outputs
@@ -118,8 +126,10 @@ class Model:
 
     def _start(self, request: _Request) -> None:
         self._requests += 1
-        seed = seed_of(request.prompt["sampling"])
-        request.handle = self._pipeline.start(self._requests, request.ids, request.prompt, request.room, seed)
+        request.at = 0
+        request.handle = self._pipeline.start(
+            self._requests, request.ids, request.prompt, request.room, request.seed
+        )
         self._running[request.number] = request
 
     def _remember(self, schema: str) -> None:
@@ -137,16 +147,45 @@ class Model:
 
     # ---- reading ----
 
-    def _read(self, request: _Request) -> Output:
-        told = request.handle.read().get(0)
-        if told is None:
-            del self._running[request.number]
-            refusal = Refused("OutOfMemoryError", "the KV cache is full: see cache_gb=")
-            return Output(request.number, refused=refusal)
+    def _read_all(self) -> list[Output]:
+        outputs: list[Output] = []
+        dropped: list[_Request] = []
+        for request in list(self._running.values()):
+            if not request.handle.can_read():
+                continue
+            told = request.handle.read().get(0)
+            if told is None:
+                dropped.append(request)
+            else:
+                outputs += self._read(request, told)
+        return outputs + self._make_room(dropped)
+
+    def _read(self, request: _Request, told: Any) -> list[Output]:
+        ids: list[int] = told.generated_ids
+        known = request.told[request.at : request.at + len(ids)]
+        if ids[: len(known)] != known:
+            request.handle.cancel()
+            return [self._full(request)]
+        request.at += len(ids)
+        request.told += ids[len(known) :]
         finish = _FINISH.get(told.finish_reason.name)
         if finish is not None:
             del self._running[request.number]
-        return Output(request.number, told.generated_ids, finish)
+        if finish is None and len(known) == len(ids):
+            return []
+        return [Output(request.number, ids[len(known) :], finish)]
+
+    def _make_room(self, dropped: Sequence[_Request]) -> list[Output]:
+        """End the oldest of the requests that the runtime dropped; the others begin again."""
+        for request in reversed(dropped[1:]):
+            del self._running[request.number]
+            self._queue.appendleft(request)
+        return [self._full(request) for request in dropped[:1]]
+
+    def _full(self, request: _Request) -> Output:
+        del self._running[request.number]
+        refusal = Refused("OutOfMemoryError", "the KV cache is full: see cache_gb=")
+        return Output(request.number, refused=refusal)
 
     def _settle(self) -> None:
         """Step cancelled requests out of the pipeline, so that an idle model holds nothing."""

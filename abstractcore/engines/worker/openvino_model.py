@@ -1,6 +1,6 @@
 """One OpenVINO GenAI pipeline, its tokenizer and its chat template, in plain words.
 
-Runs in the worker's process only, and alone imports the runtime there. Knows no pipe and no job.
+Runs in the worker's process only. Knows no pipe and no job.
 """
 
 from __future__ import annotations
@@ -15,18 +15,13 @@ from abstractcore.codecs.text_marks import MARKS
 from abstractcore.engines.runtime import Refused
 from abstractcore.engines.worker.batch import Reading
 from abstractcore.engines.worker.detokenize import PROBE, Detokenizer, FromBytes, FromWindow
+from abstractcore.engines.worker.openvino_load import load_pipeline
 from abstractcore.engines.worker.prompts import Reader, read
 
 # The runtime's own parameters that do not change what comes out of it in kind.
 _EXTRA = ("min_p", "repetition_penalty", "no_repeat_ngram_size", "min_new_tokens", "ignore_eos")
-# The same greedy text alone and in a batch: nothing may depend on who the neighbours are.
-_DETERMINISTIC = {
-    "INFERENCE_PRECISION_HINT": "f32",
-    "KV_CACHE_PRECISION": "f32",
-    "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
-}
-# Tokens that one step takes. It bounds how long a neighbour's prefill delays everybody, and a cancel.
-_TOKENS_PER_STEP = 256
+# How many tokens a draft model guesses ahead, unless the request says so.
+_GUESSES = {"num_assistant_tokens": 4}
 # Where a model does not say how long its context is.
 _UNKNOWN_CONTEXT = 8192
 
@@ -35,9 +30,8 @@ class Pipeline:
     """A loaded model. What it is handed and gives is Python's own; ids are lists of int."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        self.pipeline: Any = openvino_genai.ContinuousBatchingPipeline(
-            options["path"], _scheduler_config(options), options["device"] or "CPU", _properties(options)
-        )
+        self.pipeline: Any = load_pipeline(options)
+        self._guesses: Mapping[str, Any] = _GUESSES if options["draft_model"] else {}
         self.context_length: int = options["context_length"] or _UNKNOWN_CONTEXT
         self._tokenizer: Any = self.pipeline.get_tokenizer()
         self._stop_ids = frozenset[int](self.pipeline.get_config().stop_token_ids)
@@ -75,7 +69,7 @@ class Pipeline:
     def start(self, number: int, ids: Sequence[int], prompt: Mapping[str, Any], room: int, seed: int) -> Any:
         """Begin an answer to *ids* of at most *room* tokens, and give its handle."""
         config = self.pipeline.get_config()
-        fields = {**_sampling(prompt["sampling"], config.do_sample), **self._extra(prompt["extra"])}
+        fields = {**self._sampling(prompt["sampling"], config.do_sample), **self._extra(prompt["extra"])}
         if prompt["schema"] is not None:
             grammar = openvino_genai.StructuredOutputConfig(json_schema=prompt["schema"])
             fields["structured_output_config"] = grammar
@@ -84,13 +78,24 @@ class Pipeline:
             config.validate()
         except (RuntimeError, TypeError) as failure:
             raise Refused("ConfigurationError", _last_line(failure)) from failure
+        if self._guesses and not config.is_assisting_generation():  # one such request would end the others
+            raise Refused("ConfigurationError", "extra: num_assistant_tokens must be an integer above 0")
         return self.pipeline.add_request(number, _tensor(ids), config)
 
+    def _sampling(self, given: Mapping[str, Any], model_samples: bool) -> Mapping[str, Any]:
+        fields = _sampling(given, model_samples and not self._guesses)
+        if self._guesses and fields["do_sample"]:
+            # Its step fails, or takes the draft model's word unchecked.
+            message = "with draft_model= this runtime answers greedily only: no temperature, top_p or top_k"
+            raise Refused("UnsupportedFeatureError", message)
+        return fields
+
     def _extra(self, extra: Mapping[str, Any]) -> Mapping[str, Any]:
-        if unknown := [name for name in extra if name not in _EXTRA]:
-            known = ", ".join(_EXTRA)
-            raise Refused("ConfigurationError", f"extra: {unknown[0]!r} is unknown here; there are: {known}")
-        return extra
+        known = (*_EXTRA, *self._guesses)
+        if unknown := [name for name in extra if name not in known]:
+            there = ", ".join(known)
+            raise Refused("ConfigurationError", f"extra: {unknown[0]!r} is unknown here; there are: {there}")
+        return {**self._guesses, **extra}
 
     def is_idle(self) -> bool:
         """Whether no request is left in the pipeline, cancelled ones included."""
@@ -136,22 +141,6 @@ def _sampling(given: Mapping[str, Any], model_samples: bool) -> dict[str, Any]:
         return {"do_sample": False, **{k: v for k, v in fields.items() if k.endswith("penalty")}}
     wants = any(fields.get(name) for name in ("temperature", "top_p", "top_k"))
     return {**fields, "do_sample": wants or model_samples}
-
-
-def _scheduler_config(options: Mapping[str, Any]) -> Any:
-    config = openvino_genai.SchedulerConfig()
-    config.cache_size = options["cache_gb"]
-    config.enable_prefix_caching = options["prefix_cache"]
-    config.max_num_batched_tokens = _TOKENS_PER_STEP
-    config.max_num_seqs = options["max_batch"]
-    return config
-
-
-def _properties(options: Mapping[str, Any]) -> dict[str, Any]:
-    properties: dict[str, Any] = dict(_DETERMINISTIC) if options["deterministic"] else {}
-    if options["threads"] is not None:
-        properties["INFERENCE_NUM_THREADS"] = options["threads"]
-    return properties
 
 
 def _tensor(ids: Sequence[int]) -> Any:
