@@ -72,7 +72,7 @@ class EngineProvider:
             marks = TextMarks(
                 think=True,
                 tools=bool(prompt.tools),
-                opened=accepted.thinks,
+                opened=accepted.thinks and prompt.schema is None,  # a schema holds from the first token on
                 plain_json=prompt.schema is None,
                 schemas={tool.name: tool.parameters for tool in request.tools},
             )

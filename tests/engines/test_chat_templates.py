@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from pydantic import BaseModel
 
 from abstractcore import create_llm
 from abstractcore.engines.gguf import read_gguf
@@ -18,6 +19,10 @@ from .toy import failure_of
 
 CHAT = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
 ASSISTANT = "<|im_start|>assistant\n"
+
+
+class Verdict(BaseModel):
+    is_right: Literal["yes", "no"]
 
 
 @pytest.fixture
@@ -75,6 +80,16 @@ def test_a_think_block_that_the_template_opens_is_thinking(
 
     assert response.reasoning == "First, I think."
     assert response.content == "The answer is 42."
+
+
+def test_a_schema_leaves_no_room_for_a_think_block(
+    surface: Surface, with_template: Callable[..., Any]
+) -> None:
+    """CONTRACT B11, I1: the answer is the JSON, though the template has opened a block."""
+    llm = with_template(CHAT + ASSISTANT + "<think>")
+    verdict = surface.generate(llm, "Is it right?", response_model=Verdict, max_output_tokens=200)
+
+    assert verdict.is_right in ("yes", "no")
 
 
 @pytest.mark.parametrize(
