@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import enum
+import signal
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -13,6 +15,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, Field
 
+import abstractcore
 from abstractcore import aio, tool
 from tests.agents.conftest import House
 from tests.fakes.any_wire import call, calls, text
@@ -257,3 +260,66 @@ async def test_an_async_generator_that_is_left_is_closed_at_once(server: FakeSer
         await closed.wait()
     assert client.messages == []
     await client.aclose()
+
+
+class Hanging:
+    """An agent's tool that waits until the test is over, and tells how many calls of it wait."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+        self.caught = threading.Event()
+        self.begun = threading.Semaphore(0)
+        self.tool: Any = tool(name="hang")(self._hang)
+
+    def _hang(self) -> str:
+        """Hang."""
+        self.begun.release()
+        self.over.wait(30)
+        return "late"
+
+    def interrupt_when_begun(self, count: int) -> threading.Thread:
+        """Press Ctrl-C as soon as so many calls wait; again, since Python may miss it on its way into a wait."""
+
+        def interrupt() -> None:
+            for _ in range(count):
+                assert self.begun.acquire(timeout=5)
+            while True:
+                self.interrupted = time.monotonic()
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                if self.caught.wait(1.5):
+                    return
+
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        return thread
+
+
+@pytest.fixture
+def hanging() -> Iterator[Hanging]:
+    hanging = Hanging()
+    yield hanging
+    hanging.over.set()
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="there is no way to press Ctrl-C here")
+@pytest.mark.parametrize("who", ["in turn", "concurrent", "parallel"])
+def test_ctrl_c_ends_a_run_whose_tools_hang(server: FakeServer, hanging: Hanging, who: str):
+    """FAULTS 1.8: within a second, though a thread cannot be ended; the history is as it was."""
+    server.replies(calls([("hang", {}), ("hang", {})]))
+    client = abstractcore.client(server.llm(), tools=[hanging.tool])
+    agents = [abstractcore.Agent(client, concurrent_tool_calls=who == "concurrent") for _ in range(2)]
+    runs: Any = abstractcore.Parallel(agents) if who == "parallel" else agents[0]
+    thread = hanging.interrupt_when_begun(1 if who == "in turn" else 2)
+
+    with pytest.raises(KeyboardInterrupt):
+        runs.run("?")
+
+    hanging.caught.set()
+    assert time.monotonic() - hanging.interrupted < 2  # a second, and what a busy machine adds
+    thread.join()
+    assert [agent.messages for agent in agents] == [[], []]
+    server.wait_for(lambda s: s.in_flight == 0)
+    sent_before = len(server.requests)
+    server.replies(text("Hi."))
+    assert abstractcore.client(client.llm).chat("Hello") == "Hi."
+    assert len(server.requests) == sent_before + 1
