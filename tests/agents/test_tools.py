@@ -278,7 +278,7 @@ class Hanging:
         return "late"
 
     def interrupt_when_begun(self, count: int) -> threading.Thread:
-        """Press Ctrl-C as soon as so many calls wait; again, since Python may miss it on its way into a wait."""
+        """Press Ctrl-C as soon as so many calls wait; again if Python missed it on its way into a wait."""
 
         def interrupt() -> None:
             for _ in range(count):
