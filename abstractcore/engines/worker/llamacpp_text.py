@@ -36,13 +36,13 @@ class ChatText:
         self.vocabulary: Any = runtime.llama_model_get_vocab(llama.model)
         numbers = range(llama.n_vocab())
         self.ends = [one for one in numbers if runtime.llama_vocab_is_eog(self.vocabulary, one)]
-        whole = _pieces(self.vocabulary, numbers, special=True)
-        self._longest_token = max(map(len, whole), default=1)
-        marks = {mark.encode() for mark in MARKS}
-        shown = _pieces(self.vocabulary, numbers, special=False)
-        self._bytes = {one: whole[one] if whole[one] in marks else shown[one] for one in numbers}
-        control = [one for one in numbers if runtime.llama_vocab_is_control(self.vocabulary, one)]
-        self._control = _any_of([whole[one].decode(errors="replace") for one in control])
+        self._bytes = _pieces(self.vocabulary, numbers, special=False)
+        hidden = [one for one, piece in self._bytes.items() if not piece]
+        control = _pieces(self.vocabulary, hidden, special=True)
+        self._longest_token = max(map(len, (*self._bytes.values(), *control.values())), default=1)
+        texts = {one: piece.decode(errors="replace") for one, piece in control.items()}
+        self._bytes |= {one: control[one] for one, text in texts.items() if text in MARKS}
+        self._control = _any_of([text for text in texts.values() if text and text not in MARKS])
         self._formatters: dict[str, Any] = {}
 
     # ---- prompts ----
@@ -105,6 +105,7 @@ class _Shield:
 
     def __init__(self, control: re.Pattern[str] | None) -> None:
         self._control = control
+        self._nonce = f"z{secrets.token_hex(16)}z"
         self._words: dict[str, str] = {}
 
     def over(self, value: Any) -> Any:
@@ -118,34 +119,31 @@ class _Shield:
         return [self.over(item) for item in value] if isinstance(value, list | tuple) else value
 
     def _word(self, found: re.Match[str]) -> str:
-        word = f"z{secrets.token_hex(16)}z"
-        self._words[word] = found[0]
-        return word
+        return self._words.setdefault(found[0], f"{self._nonce}{len(self._words)}z")
 
     def parts(self, text: str) -> Sequence[tuple[str, bool]]:
         """Split what was rendered; each part says whether it was such data."""
-        if not self._words:
-            return [(text, False)]
-        parts = re.split(f"({'|'.join(self._words)})", text)
-        return [(self._words.get(part, part), part in self._words) for part in parts if part]
+        meant = {word: control for control, word in self._words.items()}
+        parts = re.split(f"({self._nonce}[0-9]+z)", text) if meant else [text]
+        return [(meant.get(part, part), part in meant) for part in parts if part]
 
 
 def _any_of(texts: Sequence[str]) -> re.Pattern[str] | None:
-    wanted = sorted((text for text in texts if text and text not in MARKS), key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, wanted))) if wanted else None
+    longest_first = sorted(texts, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, longest_first))) if texts else None
 
 
-def _pieces(vocabulary: Any, numbers: Sequence[int], *, special: bool) -> list[bytes]:
+def _pieces(vocabulary: Any, numbers: Sequence[int], *, special: bool) -> dict[int, bytes]:
     """Give the bytes of each token. The package's own method cuts those that are longer than 32."""
     size = 256
     buffer = ctypes.create_string_buffer(size)
     to_piece: Callable[..., int] = runtime.llama_token_to_piece
-    pieces: list[bytes] = []
+    pieces: dict[int, bytes] = {}
     for number in numbers:
         length = to_piece(vocabulary, number, buffer, size, 0, special)
         if length < 0:
             size = -length
             buffer = ctypes.create_string_buffer(size)
             length = to_piece(vocabulary, number, buffer, size, 0, special)
-        pieces.append(buffer.raw[:length])
+        pieces[number] = buffer.raw[:length]
     return pieces
