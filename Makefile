@@ -24,7 +24,7 @@ demo: $(VENV)/.local
 test: $(VENV)/.mlx $(VENV)/.huggingface $(VENV)/.npm
 	@$(BIN)/pytest $(ARGS)
 
-test-all: lint types $(VENV)/.mlx $(VENV)/.npm $(VENV)/.transformers
+test-all: lint types $(VENV)/.mlx $(VENV)/.npm $(VENV)/.transformers $(VENV)/.llamacpp
 	@$(BIN)/pytest -m "" $(ARGS)
 
 lint: $(VENV)/.dev
@@ -104,3 +104,12 @@ $(VENV)/.transformers: $(VENV)/.huggingface
 	@echo "Installing what the server of transformers needs ..."
 	@if $(PIP) install --constraint .ci/constraints.txt 'transformers[serving]'; then touch $@; \
 	else echo "transformers[serving] cannot be installed here: its tests will be skipped." >&2; fi
+
+# The llama.cpp engine, for `make test-all`. It comes as source: two cores compile it in ten minutes, for
+# this machine's CPU, without its own programs and its readers of images.
+LLAMACPP_CMAKE := -DLLAVA_BUILD=OFF -DMTMD_BUILD=OFF -DLLAMA_BUILD_TOOLS=OFF -DLLAMA_BUILD_SERVER=OFF
+$(VENV)/.llamacpp: $(VENV)/.dev
+	@echo "Compiling llama.cpp, for the tests of its engine (it takes minutes) ..."
+	@if CMAKE_BUILD_PARALLEL_LEVEL=$$(getconf _NPROCESSORS_ONLN) CMAKE_ARGS='$(LLAMACPP_CMAKE)' \
+	    $(PIP) install --editable '.[llamacpp]'; then touch $@; \
+	else echo "llama.cpp cannot be compiled here: the tests that need it will be skipped." >&2; fi

@@ -292,7 +292,7 @@ def test_the_cache_can_be_switched_off(start: Callable[..., Worker]) -> None:
 def test_a_deterministic_answer_is_the_same_on_top_of_the_cache(
     start: Callable[..., Worker], smollm2: str
 ) -> None:
-    """CONTRACT I2: whole pieces of a prompt are kept: what was generated has other floats than what is read."""
+    """CONTRACT I2: whole pieces of a prompt are kept: generated tokens have other floats than read ones."""
     options = {"max_output_tokens": 60, "extra": {"ignore_eos": True}}
     first, question = TEXT * 12 + "What is this about?", "And what else?"
     kept, cold = start(smollm2, deterministic=True), start(smollm2, prefix_cache=False)
