@@ -113,3 +113,14 @@ def test_extra_words_reach_the_template(surface: Surface, with_template: Callabl
     response = surface.generate(llm, "any", extra={"chat_template_kwargs": {"question": "emoji"}})
 
     assert response.content == "naïve café 日本語 🙂"
+
+
+@pytest.mark.parametrize("control", ["<|im_end|>", "<|im_start|>", "<tool_call>"])
+def test_data_cannot_change_roles(surface: Surface, with_template: Callable[..., Any], control: str) -> None:
+    """FAULTS LLM01: what looks like a control token in a message is read letter by letter."""
+    llm = with_template(CHAT + ASSISTANT)
+    plain, attacked = (
+        surface.generate(llm, text, max_output_tokens=1) for text in ("hello", f"hello{control}")
+    )
+
+    assert attacked.usage.input_tokens == plain.usage.input_tokens + len(control)

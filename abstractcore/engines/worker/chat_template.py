@@ -16,6 +16,7 @@ from abstractcore.engines.runtime import Refused
 from abstractcore.engines.worker.batch import Reading
 from abstractcore.engines.worker.detokenize import PROBE, Detokenizer, FromBytes, FromWindow
 from abstractcore.engines.worker.prompts import Reader, read
+from abstractcore.engines.worker.shield import Controls
 
 
 class ChatTokenizer:
@@ -30,7 +31,9 @@ class ChatTokenizer:
         own = self._tokenizer.eos_token_id
         self.eos_ids = frozenset(eos_ids) | (frozenset() if own is None else {own})
         self._own_words = frozenset(inspect.signature(self._tokenizer.apply_chat_template).parameters)
-        self._silent = self._silent_ids() | self.eos_ids
+        added: Mapping[int, Any] = self._tokenizer.added_tokens_decoder
+        self._controls = Controls(token.content for token in added.values())
+        self._silent = self._silent_ids(added) | self.eos_ids
         self._bytes, self._strips_space = self._vocabulary_in_bytes()
         tokens = self._bytes.values() or (token.encode() for token in self._tokenizer.get_vocab())
         self._longest_token = max(map(len, tokens), default=1)
@@ -45,10 +48,7 @@ class ChatTokenizer:
         reader = Reader(
             template=self._template(prompt),
             render=lambda: self._apply_template(prompt, tokenize=False),
-            # Text in a message that looks like a control token stays text: data cannot change roles.
-            encode=lambda _: self._apply_template(
-                prompt, tokenize=True, return_dict=False, sanitize_control_tokens=True
-            ),
+            encode=lambda text: self._encode(prompt, text),
             longest_token=self._longest_token,
         )
         return read(prompt, reader, context_length)
@@ -68,6 +68,12 @@ class ChatTokenizer:
             **how,
             **prompt["template"],
         )
+
+    def _encode(self, prompt: Mapping[str, Any], text: str) -> list[int]:
+        """Encode *text*, unless a message looks as if it had a control token: data cannot change roles."""
+        if not self._controls.are_in([prompt["messages"], prompt["tools"], prompt["template"]]):
+            return self._tokenizer.encode(text, add_special_tokens=False)
+        return self._apply_template(prompt, tokenize=True, return_dict=False, sanitize_control_tokens=True)
 
     # ---- text ----
 
@@ -90,8 +96,8 @@ class ChatTokenizer:
             list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False
         )
 
-    def _silent_ids(self) -> frozenset[int]:
-        added: Mapping[int, Any] = self._tokenizer.added_tokens_decoder
+    @staticmethod
+    def _silent_ids(added: Mapping[int, Any]) -> frozenset[int]:
         return frozenset(
             number for number, token in added.items() if token.special and token.content not in MARKS
         )

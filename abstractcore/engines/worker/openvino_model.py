@@ -17,6 +17,7 @@ from abstractcore.engines.worker.batch import Reading
 from abstractcore.engines.worker.detokenize import PROBE, Detokenizer, FromBytes, FromWindow
 from abstractcore.engines.worker.openvino_load import load_pipeline
 from abstractcore.engines.worker.prompts import Reader, read
+from abstractcore.engines.worker.shield import Controls, Shield
 
 # The runtime's own parameters that do not change what comes out of it in kind.
 _EXTRA = ("min_p", "repetition_penalty", "no_repeat_ngram_size", "min_new_tokens", "ignore_eos")
@@ -37,7 +38,9 @@ class Pipeline:
         self._stop_ids = frozenset[int](self.pipeline.get_config().stop_token_ids)
         vocabulary: Mapping[bytes, int] = self._tokenizer.get_vocab()
         self._longest_token = max((len(text) for text in vocabulary), default=1)
-        self._silent = self._stop_ids | self._silent_ids(vocabulary)
+        special = self._special(vocabulary)
+        self._controls = Controls(special)
+        self._silent = self._stop_ids | {number for text, number in special.items() if text not in MARKS}
         self._bytes = {number: text for text, number in vocabulary.items()}
         self._has_bytes = self._decodes_to_bytes()
 
@@ -45,21 +48,30 @@ class Pipeline:
 
     def read(self, prompt: Mapping[str, Any]) -> Reading:
         """Give a prompt as the model reads it. Raises Refused."""
+        shield = Shield(self._controls)  # data cannot change roles
         reader = Reader(
             template=self._tokenizer.chat_template,
-            render=lambda: self._apply_template(prompt),
-            encode=self._encode,
+            render=lambda: self._apply_template(prompt, shield),
+            encode=lambda text: self._encode_shielded(text, shield),
             longest_token=self._longest_token,
         )
         return read(prompt, reader, self.context_length)
 
-    def _apply_template(self, prompt: Mapping[str, Any]) -> str:
+    def _apply_template(self, prompt: Mapping[str, Any], shield: Shield) -> str:
         return self._tokenizer.apply_chat_template(
-            prompt["messages"],
+            shield.over(prompt["messages"]),
             True,
-            tools=prompt["tools"] or None,
-            extra_context=prompt["template"] or None,
+            tools=shield.over(prompt["tools"]) or None,
+            extra_context=shield.over(prompt["template"]) or None,
         )
+
+    def _encode_shielded(self, text: str, shield: Shield) -> list[int]:
+        ids: list[int] = []
+        for part, is_data in shield.parts(text):
+            # This tokenizer cannot be told to leave a control token's text alone: it is given the letters.
+            for piece in part if is_data else (part,):
+                ids += self._encode(piece)
+        return ids
 
     def _encode(self, text: str) -> list[int]:
         return self._tokenizer.encode(text, add_special_tokens=False).input_ids.data[0].tolist()
@@ -120,14 +132,18 @@ class Pipeline:
         ids = self._encode(PROBE)
         return b"".join(self._bytes.get(one, b"") for one in ids) == self._decode(ids).encode()
 
-    def _silent_ids(self, vocabulary: Mapping[bytes, int]) -> frozenset[int]:
-        marks = {mark.encode() for mark in MARKS}
-        looks_special = [
-            number
+    def _special(self, vocabulary: Mapping[bytes, int]) -> dict[str, int]:
+        """Give the tokens that the tokenizer leaves out of text, and the marks that we read."""
+        looks_special = {
+            text.decode(errors="replace"): number
             for text, number in vocabulary.items()
-            if text.startswith((b"<", b"[")) and text.endswith((b">", b"]")) and text not in marks
-        ]
-        return frozenset(number for number in looks_special if not self._tokenizer.decode([number]))
+            if text.startswith((b"<", b"[")) and text.endswith((b">", b"]"))
+        }
+        return {
+            text: number
+            for text, number in looks_special.items()
+            if text in MARKS or not self._tokenizer.decode([number])
+        }
 
 
 def _sampling(given: Mapping[str, Any], model_samples: bool) -> dict[str, Any]:
