@@ -30,6 +30,7 @@ REMOTE: dict[str, tuple[tuple[str, ...], str]] = {
 LOCAL: dict[str, tuple[tuple[str, ...], str]] = {
     "quickstart.py": ((), "tokens/s]"),
     "local_batch.py": ((str(TINY_MODEL),), "together"),
+    "tokens_per_second.py": ((str(TINY_MODEL),), "at once  tokens/s"),
     "agent_local.py": ((), "Where is the lamp?"),
 }
 #: Those that need a server of their own: test_agent_examples.py runs them.
