@@ -96,6 +96,8 @@ class Model:
 
     def start(self, number: int, ids: list[int], prompt: Mapping[str, Any], room: int) -> int | None:
         """Take a job, and give how many of *ids* have been read before. Raises Refused."""
+        if max(ids) >= self._width:
+            raise Refused("ConfigurationError", "the prompt has a token that this model does not know")
         how = settings(prompt, self._defaults, self._device)
         grammar = self._grammar(prompt["schema"])
         sampler = Sampler(prompt, how, sorted(self._chat.eos_ids), grammar, self._device)
@@ -119,7 +121,10 @@ class Model:
 
     def cancel(self, number: int) -> None:
         """Forget a job; the next step frees its row."""
-        self._waiting = deque(job for job in self._waiting if job.number != number)
+        for job in [job for job in self._waiting if job.number == number]:
+            self._waiting.remove(job)
+            if job.beside is not None:
+                self._remember(job, self._rows.row_beside(job.beside))
         for job in (*self._running, *self._joining):
             job.is_over = job.is_over or job.number == number
 

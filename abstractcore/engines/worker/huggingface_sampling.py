@@ -129,12 +129,19 @@ class Sampler:
             said = torch.tensor(ids[-new:], dtype=torch.long, device=self._device)
             seen, counts = said.unique(return_counts=True)
             logits[seen] -= how.presence_penalty + how.frequency_penalty * counts
+        if self.grammar is not None:
+            return self._held(logits, self.grammar)
         if new < how.min_new_tokens:
             logits[self._eos_ids] = -torch.inf
-        if self.grammar is not None:
-            allowed = torch.from_numpy(self.grammar.mask()).to(self._device)
-            logits = logits.masked_fill(~allowed, -torch.inf)
         return logits
+
+    def _held(self, logits: torch.Tensor, grammar: Grammar) -> torch.Tensor:
+        """Leave what the schema allows, which comes before all else that was asked."""
+        forbidden = ~torch.from_numpy(grammar.mask()).to(self._device)
+        held = logits.masked_fill(forbidden, -torch.inf)
+        if self.how.processors and held.max() == -torch.inf:
+            held = torch.zeros_like(logits).masked_fill(forbidden, -torch.inf)
+        return held
 
     def _drawn(self, logits: torch.Tensor) -> torch.Tensor:
         """Draw among the likeliest, as transformers' warpers in their order leave them.
@@ -147,7 +154,7 @@ class Sampler:
             likely, tokens = logits.topk(count)
         else:
             likely, tokens = logits, None
-        shares = torch.softmax(likely / how.temperature, -1)
+        shares = torch.softmax((likely - likely.max()) / how.temperature, -1)
         if how.top_p < 1:  # a token stays while those before it do not yet make up top_p
             shares = shares * (shares.cumsum(-1) - shares < how.top_p)
         if how.min_p > 0:
