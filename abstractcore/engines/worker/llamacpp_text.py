@@ -7,8 +7,6 @@ job and no KV cache.
 from __future__ import annotations
 
 import ctypes
-import re
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +15,7 @@ from abstractcore.engines.runtime import Refused
 from abstractcore.engines.worker.detokenize import Detokenizer, FromBytes
 from abstractcore.engines.worker.llamacpp_load import runtime
 from abstractcore.engines.worker.prompts import Reader, Reading, read
+from abstractcore.engines.worker.shield import Controls, Shield
 
 _TEMPLATE = "tokenizer.chat_template"
 # What the package's renderer hands to every template itself.
@@ -42,7 +41,7 @@ class ChatText:
         self._longest_token = max(map(len, (*self._bytes.values(), *control.values())), default=1)
         texts = {one: piece.decode(errors="replace") for one, piece in control.items()}
         self._bytes |= {one: control[one] for one, text in texts.items() if text in MARKS}
-        self._control = _any_of([text for text in texts.values() if text and text not in MARKS])
+        self._controls = Controls(texts.values())
         self._formatters: dict[str, Any] = {}
 
     # ---- prompts ----
@@ -53,7 +52,7 @@ class ChatText:
             words = f"chat_template_kwargs: {min(taken)!r} is the renderer's own word, and none of a template"
             raise Refused("ConfigurationError", words)
         template = self._template(prompt)
-        shield = _Shield(self._control)
+        shield = Shield(self._controls)  # data cannot change roles
         reader = Reader(
             template=template,
             render=lambda: self._render(template or "", prompt, shield),
@@ -68,14 +67,16 @@ class ChatText:
         for_tools = metadata.get(f"{_TEMPLATE}.tool_use") if prompt["tools"] else None
         return for_tools or metadata.get(_TEMPLATE)
 
-    def _render(self, template: str, prompt: Mapping[str, Any], shield: _Shield) -> str:
+    def _render(self, template: str, prompt: Mapping[str, Any], shield: Shield) -> str:
         if template not in self._formatters:
             bos, eos = self._text_of("bos"), self._text_of("eos")
             make = runtime.llama_chat_format.Jinja2ChatFormatter
             self._formatters[template] = make(template, eos_token=eos, bos_token=bos)
-        messages, tools = shield.over(prompt["messages"]), shield.over(prompt["tools"])
         write = self._formatters[template]
-        return write(messages=messages, tools=tools or None, **prompt["template"]).prompt
+        covered = {name: shield.over(prompt[name]) for name in ("messages", "tools", "template")}
+        return write(
+            messages=covered["messages"], tools=covered["tools"] or None, **covered["template"]
+        ).prompt
 
     def _text_of(self, name: str) -> str:
         number: int = getattr(runtime, f"llama_vocab_{name}")(self.vocabulary)
@@ -83,7 +84,7 @@ class ChatText:
             return ""
         return runtime.llama_vocab_get_text(self.vocabulary, number).decode(errors="replace")
 
-    def _encode(self, text: str, shield: _Shield) -> list[int]:
+    def _encode(self, text: str, shield: Shield) -> list[int]:
         ids: list[int] = []
         for part, is_data in shield.parts(text):
             data = part.encode(errors="replace")
@@ -95,42 +96,6 @@ class ChatText:
     def detokenizer(self) -> Detokenizer:
         """Begin an answer's text. Special tokens are silent, but for the marks that we read."""
         return FromBytes(self._bytes, ())
-
-
-class _Shield:
-    """Keeps text in a message that looks like a control token as text: data cannot change roles.
-
-    Each is a random word while the template is rendered, and goes back in where tokens are made.
-    """
-
-    def __init__(self, control: re.Pattern[str] | None) -> None:
-        self._control = control
-        self._nonce = f"z{secrets.token_hex(16)}z"
-        self._words: dict[str, str] = {}
-
-    def over(self, value: Any) -> Any:
-        """Give *value*, a template's data, with a word for each control token in its texts."""
-        if self._control is None:
-            return value
-        if isinstance(value, str):
-            return self._control.sub(self._word, value)
-        if isinstance(value, Mapping):
-            return {key: self.over(item) for key, item in value.items()}
-        return [self.over(item) for item in value] if isinstance(value, list | tuple) else value
-
-    def _word(self, found: re.Match[str]) -> str:
-        return self._words.setdefault(found[0], f"{self._nonce}{len(self._words)}z")
-
-    def parts(self, text: str) -> Sequence[tuple[str, bool]]:
-        """Split what was rendered; each part says whether it was such data."""
-        meant = {word: control for control, word in self._words.items()}
-        parts = re.split(f"({self._nonce}[0-9]+z)", text) if meant else [text]
-        return [(meant.get(part, part), part in meant) for part in parts if part]
-
-
-def _any_of(texts: Sequence[str]) -> re.Pattern[str] | None:
-    longest_first = sorted(texts, key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, longest_first))) if texts else None
 
 
 def _pieces(vocabulary: Any, numbers: Sequence[int], *, special: bool) -> dict[int, bytes]:
