@@ -239,6 +239,26 @@ def test_a_folder_that_does_not_fit_is_refused_and_none_of_its_code_runs(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("kind", ["Evil", "PreTrainedTokenizerFast"], ids=["needed", "beside"])
+def test_code_beside_a_tokenizer_is_never_run(
+    load_mlx: Callable[..., Any], tmp_path: Path, kind: str
+) -> None:
+    """FAULTS 1.11: a folder that needs its code is refused, one that only has some loads without."""
+    for file in TINY.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    told = json.loads((TINY / "tokenizer_config.json").read_text())
+    told |= {"auto_map": {"AutoTokenizer": ["evil.Evil", None]}, "tokenizer_class": kind}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(told))
+    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'run')!r}, 'w')\nclass Evil: ...")
+
+    if kind == "Evil":
+        with pytest.raises(ValueError, match="custom code"):
+            load_mlx(path=str(tmp_path))
+    else:
+        assert Runner(load_mlx(path=str(tmp_path))).answer("Count to twenty.") == COUNT
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_a_dtype_is_what_the_model_computes_in(load_mlx: Callable[..., Any], dtype: str) -> None:
     model = load_mlx(dtype=dtype, deterministic=False)
