@@ -28,13 +28,15 @@ Tools = Mapping[str, Mapping[str, Any]]
 class CallMark:
     """The marks round a block of calls. Without an *end* it lasts to the end of the answer.
 
-    *inner* are marks inside, which are special tokens of the model as the outer ones are.
+    *inner* are marks inside, which are special tokens of the model as the outer ones are. A *stray* mark
+    right after the block belongs to it.
     """
 
     begin: str
     end: str | None
     read: Callable[[str, Tools], list[ToolCall]]
     inner: tuple[str, ...] = ()
+    stray: str = ""
 
 
 # ---- JSON: Hermes, Qwen, Llama, Mistral ----
@@ -192,7 +194,9 @@ def _typed(text: str, schema: Any) -> Any:
         value, end = parse_at(written, 0)
     except (ValueError, RecursionError):
         return text
-    is_odd = isinstance(value, str) or (isinstance(value, float) and not math.isfinite(value))
+    is_odd = (
+        value is None or isinstance(value, str) or (isinstance(value, float) and not math.isfinite(value))
+    )
     return text if is_odd or end < len(written) else value
 
 
@@ -269,7 +273,8 @@ def _literal(node: ast.expr) -> Any:
 
 CALL_MARKS = (
     CallMark("<tool_call>", "</tool_call>", _json_or_xml),  # Hermes, Qwen
-    CallMark(_FUNCTION, _END_FUNCTION, _xml),  # Qwen 3 Coder, when it forgets the mark before
+    # Qwen 3 Coder, when it forgets the mark before, but not the one after.
+    CallMark(_FUNCTION, _END_FUNCTION, _xml, stray="</tool_call>"),
     CallMark("<|python_tag|>", None, _json),  # Llama 3
     CallMark("[TOOL_CALLS]", None, _mistral, ("[ARGS]", "[CALL_ID]")),
     CallMark("<start_function_call>", "<end_function_call>", _gemma("<escape>"), ("<escape>",)),

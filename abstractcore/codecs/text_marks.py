@@ -205,10 +205,21 @@ class TextMarks:
         inside, is_found, rest = self._until(end, text)
         self._pieces.append(inside)
         if is_found:
+            self._read = self._answer
             self._finish_call("".join(self._pieces), end)
             self._pieces = []
-            self._read = self._answer
         return rest
+
+    def _after_call(self, text: str) -> str:
+        stray, body = self._row.stray, text.lstrip()
+        if len(text) - len(body) <= _MAX_LEADING_SPACE:
+            if body.startswith(stray):
+                self._read = self._answer
+                return body[len(stray) :]
+            if stray.startswith(body):
+                return self._hold(text)
+        self._read = self._answer
+        return text
 
     def _json(self, text: str) -> str:
         self._pieces.append(text)
@@ -241,14 +252,20 @@ class TextMarks:
             self._gap.append(text[len(body) :])
 
     def _finish_call(self, inside: str, end_mark: str) -> None:
+        calls = self._calls_in(inside, is_whole=bool(end_mark))
+        if not calls:
+            return self._emit("generating", f"{self._row.begin}{inside}{end_mark}")
+        self._give(calls)
+        if end_mark and self._row.stray:
+            self._read = self._after_call
+
+    def _calls_in(self, inside: str, *, is_whole: bool) -> list[ToolCall]:
         try:
-            return self._give(self._row.read(inside, self._schemas))
+            return self._row.read(inside, self._schemas)
         except (ValueError, RecursionError):
-            name = _NAME.search(inside) if end_mark else None
-        if name:
+            name = _NAME.search(inside) if is_whole else None
             # The block is marked as a call, so the model is told what is wrong with it.
-            return self._give([ToolCall("", name.group(1), {}, inside.strip())])
-        self._emit("generating", f"{self._row.begin}{inside}{end_mark}")
+            return [ToolCall("", name.group(1), {}, inside.strip())] if name else []
 
     def _finish_json(self, text: str) -> None:
         inside = text.strip().removeprefix(_FENCE).removesuffix("```")

@@ -157,6 +157,13 @@ CASES: dict[str, tuple[str, Found]] = {
         [PARIS, call("f", {}, 2)],
     ),
     "Qwen 3 Coder: without the mark": (f"I look.\n{xml(city='Paris')}\n", [says("I look."), PARIS]),
+    "Qwen 3 Coder: with the mark after": (
+        f"{xml(city='Paris')}\n</tool_call>\nYes.", [PARIS, says("\nYes.")],
+    ),
+    "Qwen 3 Coder: without it": (f"{xml(city='Paris')}\n</tool_x> b", [PARIS, says("\n</tool_x> b")]),
+    "Qwen 3 Coder: two without the mark": (
+        f"{xml(city='Paris')}\n</tool_call>\n<function=f></function>", [PARIS, call("f", {}, 2)],
+    ),
     "Qwen 3 Coder: half a parameter": (
         "<tool_call><function=f><parameter=a>b</function></tool_call>",
         [says("<tool_call><function=f><parameter=a>b</function></tool_call>")],
