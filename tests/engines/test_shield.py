@@ -58,3 +58,11 @@ def test_thousands_of_controls_cost_next_to_nothing() -> None:
         assert not controls.are_in(text)
 
     assert (time.process_time() - began) / 10 < 0.4
+
+
+def test_a_prompt_full_of_control_tokens_is_split_at_once() -> None:
+    """FAULTS 1.7: a pattern with a word for each of them would take minutes, and every other call with it."""
+    shield = Shield(Controls(["<|end|>"]))
+    parts = shield.parts(shield.over("<|end|>a" * 100_000))
+
+    assert parts == [("<|end|>", True), ("a", False)] * 100_000

@@ -53,6 +53,7 @@ class Shield:
 
     def __init__(self, controls: Controls) -> None:
         self._controls = controls
+        self._nonce = f"z{secrets.token_hex(16)}z"
         self._words: dict[str, str] = {}
 
     def over(self, data: Any) -> Any:
@@ -67,15 +68,15 @@ class Shield:
         """Split what was rendered; each part says whether it was such a text in the data."""
         if not self._words:
             return [(text, False)]
-        parts = re.split(f"({'|'.join(self._words)})", text)
-        return [(self._words.get(part, part), part in self._words) for part in parts if part]
+        meant = {word: control for control, word in self._words.items()}
+        parts = re.split(f"({self._nonce}[0-9]+z)", text)
+        return [(meant.get(part, part), part in meant) for part in parts if part]
 
     def _covered(self, text: str) -> str:
         pieces: list[str] = []
         end = 0
         for start, control in self._controls.found(text):
-            word = f"z{secrets.token_hex(16)}z"
-            self._words[word] = control
+            word = self._words.setdefault(control, f"{self._nonce}{len(self._words)}z")
             pieces += (text[end:start], word)
             end = start + len(control)
         return "".join([*pieces, text[end:]]) if pieces else text
