@@ -27,7 +27,7 @@ OPTIONS: Mapping[str, Any] = {
     "dtype": None,
     "cache_gb": 1,
     "max_batch": 16,
-    "threads": None,
+    "threads": 1,
     "prefix_cache": True,
     "max_context": None,
     "adapters": (),

@@ -144,22 +144,26 @@ class Sampler:
         return held
 
     def _drawn(self, logits: torch.Tensor) -> torch.Tensor:
-        """Draw among the likeliest, as transformers' warpers in their order leave them.
-
-        Only those are looked at, since a vocabulary takes long to sort.
-        """
-        how = self.how
-        count = min(how.top_k or len(logits), len(logits))
-        if count < len(logits) or how.top_p < 1:
-            likely, tokens = logits.topk(count)
-        else:
-            likely, tokens = logits, None
-        shares = torch.softmax((likely - likely.max()) / how.temperature, -1)
-        if how.top_p < 1:  # a token stays while those before it do not yet make up top_p
-            shares = shares * (shares.cumsum(-1) - shares < how.top_p)
-        if how.min_p > 0:
-            shares = shares * (shares >= how.min_p * shares.max())
-        # The largest share, each divided by a random number of its own, is drawn as often as its share says.
-        noise = torch.empty_like(shares).exponential_(generator=self._random)
-        drawn = (shares / noise).argmax()
+        """Draw a token: the largest share, each divided by a random number, is drawn as often as it says."""
+        odds, tokens = shares(logits, self.how)
+        drawn = (odds / torch.empty_like(odds).exponential_(generator=self._random)).argmax()
         return drawn if tokens is None else tokens[drawn]
+
+
+def shares(logits: torch.Tensor, how: Settings) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Give each token's share, as transformers' warpers in their order leave it, and which tokens they are.
+
+    Only the likeliest are looked at where that is asked, since a vocabulary takes long to sort; None
+    means all of them. The shares need not make up one.
+    """
+    count = min(int(how.top_k) or len(logits), len(logits))
+    if count < len(logits) or how.top_p < 1:
+        likely, tokens = logits.topk(count)
+    else:
+        likely, tokens = logits, None
+    odds = torch.softmax((likely - likely.max()) / how.temperature, -1)
+    if how.top_p < 1:  # a token stays while those before it do not yet make up top_p
+        odds = odds * (odds.cumsum(-1) - odds < how.top_p)
+    if how.min_p > 0:
+        odds = odds * (odds >= how.min_p * odds.max())
+    return odds, tokens
