@@ -199,7 +199,7 @@ def test_nothing_is_printed(worker: Worker, capfd: pytest.CaptureFixture[str]) -
     """CONTRACT H2: neither here nor into the report that is read when a worker dies."""
     worker.ask("hello")
 
-    assert worker.runtime._last_words() == ""  # pyright: ignore[reportPrivateUsage]
+    assert worker.runtime._last_words() == ""
     assert capfd.readouterr() == ("", "")
 
 
