@@ -7,7 +7,6 @@ first event of a stream that brings all of it, so that both ways give the same a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -16,8 +15,16 @@ from abstractcore.codecs.anthropic_turns import tool_input
 from abstractcore.codecs.framed_stream import FramedStream, cut_off
 from abstractcore.codecs.framing import SSEDecoder
 from abstractcore.codecs.http_errors import error_in_body
-from abstractcore.codecs.json_text import as_array, as_count, as_object, as_text, is_object, parse_event
-from abstractcore.codecs.tool_call_parts import read_arguments
+from abstractcore.codecs.json_text import (
+    as_array,
+    as_count,
+    as_object,
+    as_text,
+    is_object,
+    parse_event,
+    storable,
+)
+from abstractcore.codecs.tool_call_parts import read_arguments, written
 from abstractcore.errors import APIError, ResponseError
 from abstractcore.types import FinishReason, Phase, StreamChunk, ToolCall, Usage
 
@@ -86,10 +93,12 @@ class _Block:
 
     def _input(self) -> tuple[dict[str, Any], str | None]:
         """Read the input: a stream brings it as pieces of JSON, a whole block as an object."""
-        given, written = self.data.get("input"), "".join(self.json)
-        if is_object(given) and not written.strip():
+        given, pieces = self.data.get("input"), "".join(self.json)
+        if is_object(given) and not pieces.strip() and storable(given) == given:
             return given, None
-        return read_arguments(written or (given if isinstance(given, str) else json.dumps(given)))
+        if not pieces.strip():
+            pieces = given if isinstance(given, str) else written(given)
+        return read_arguments(pieces)
 
 
 class MessageAnswer:
@@ -193,13 +202,14 @@ class MessageAnswer:
     def _metadata(self) -> dict[str, Any]:
         message = as_object(self._message)
         content = [block.data for block in self._blocks]
+        kept = storable(content) if self._is_to_go_back() else None
         counted = {} if self._usage is None else {"usage": self._usage}
         return {
             "model": as_text(message.get("model")),
             "response_id": as_text(message.get("id")),
             "raw_finish_reason": self.raw_finish_reason,
             "raw": {**message, "content": content, **counted},
-            "provider_data": {self._name: {"content": content}} if self._is_to_go_back() else None,
+            "provider_data": {self._name: {"content": kept}} if kept else None,
         }
 
     def _is_to_go_back(self) -> bool:

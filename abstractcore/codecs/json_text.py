@@ -6,6 +6,7 @@ Knows JSON and Unicode. Knows no vendor's field.
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any, TypeGuard, cast
 
@@ -103,6 +104,25 @@ def clean_text(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
+
+
+def storable(value: Any) -> Any:
+    """Give vendor JSON as a history can hold it: NaN and infinity, which are no JSON, become None.
+
+    None when it is nested too deeply to be saved or sent back.
+    """
+    try:
+        return _finite(value)
+    except RecursionError:
+        return None
+
+
+def _finite(value: Any) -> Any:
+    if is_array(value):
+        return [_finite(item) for item in value]
+    if is_object(value):
+        return {name: _finite(item) for name, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class CutCharacters:

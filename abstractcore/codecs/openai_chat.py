@@ -25,6 +25,7 @@ from abstractcore.codecs.openai_fields import (
 )
 from abstractcore.codecs.strict_schema import strict
 from abstractcore.codecs.text_marks import TextMarks
+from abstractcore.codecs.tool_images import with_images_apart
 from abstractcore.types import (
     ContentPart,
     GenerateRequest,
@@ -72,7 +73,7 @@ class OpenAIChat:
     def encode(self, request: GenerateRequest) -> WireRequest:
         """Write a request; a field that the wire lacks is named in the warnings."""
         lacking: list[str] = []
-        messages = [self._message(message) for message in request.messages]
+        messages = [self._message(message) for message in with_images_apart(request.messages)]
         body: dict[str, Any] = {"model": request.model, "messages": messages}
         if request.stream:
             body["stream"] = True

@@ -21,6 +21,7 @@ from abstractcore.codecs.json_text import (
     is_array,
     is_object,
     parse_event,
+    storable,
 )
 from abstractcore.codecs.reasoning_details import ReasoningDetails
 from abstractcore.codecs.text_marks import TextMarks
@@ -157,7 +158,7 @@ class ChatAnswer:
         raw.update((name, value) for name, value in self._last_event.items() if value or name not in raw)
         if self._usage is not None:
             raw["usage"] = self._usage
-        details = self._details.whole()
+        details = storable(self._details.whole())
         known = {
             "model": as_text(raw.get("model")),
             "response_id": as_text(raw.get("id")),

@@ -21,6 +21,7 @@ from abstractcore.codecs.json_text import (
     is_array,
     is_object,
     parse_event,
+    storable,
 )
 from abstractcore.codecs.tool_call_parts import ToolCallParts
 from abstractcore.errors import ResponseError
@@ -266,12 +267,13 @@ class ResponsesAnswer:
         response, output = self._response, [item.data for item in items]
         # Half an answer would be refused when it comes back.
         goes_back = all(item.is_done for item in items) and not all(item.is_plain() for item in items)
+        kept = storable(output) if goes_back else None
         known = {
             "model": as_text(response.get("model")),
             "response_id": as_text(response.get("id")),
             "raw_finish_reason": self._raw_finish_reason(),
             "raw": response if response.get("output") else {**response, "output": output},
-            "provider_data": {self._name: {"output": output}} if goes_back else None,
+            "provider_data": {self._name: {"output": kept}} if kept else None,
         }
         return {name: value for name, value in known.items() if value is not None}
 

@@ -68,7 +68,7 @@ class ToolCallParts:
         elif is_object(arguments):
             part.arguments = arguments
         elif arguments is not None:
-            part.pieces.append(_written(arguments))
+            part.pieces.append(written(arguments))
 
     def _known(self, index: int | None, call_id: str | None) -> _Part | None:
         if index is not None:
@@ -124,7 +124,7 @@ def _starts_another(
 
 def _call(call_id: str, part: _Part) -> ToolCall:
     # An object is read as its text would be: a number in it may be more than JSON can say.
-    text = "".join(part.pieces) if part.arguments is None else _written(part.arguments)
+    text = "".join(part.pieces) if part.arguments is None else written(part.arguments)
     return ToolCall(call_id, part.name, *read_arguments(text))
 
 
@@ -139,7 +139,8 @@ def read_arguments(text: str) -> tuple[dict[str, Any], str | None]:
     return (arguments, None) if is_object(arguments) else ({}, text)
 
 
-def _written(arguments: Any) -> str:
+def written(arguments: Any) -> str:
+    """Write arguments that came as an object, for `read_arguments` to judge."""
     try:
         return json.dumps(arguments, ensure_ascii=False)
     except RecursionError:

@@ -131,11 +131,21 @@ def dumps(saved: Saved) -> bytes:
         # ASCII escapes keep a lone surrogate, which UTF-8 could not.
         data = json.dumps(body, ensure_ascii=True, allow_nan=False, indent=1).encode("ascii")
         _, problem = _read(data)
+        if problem is None and _has_other_keys(saved.messages):
+            problem = "a message holds a dict with a key that is not text"
         if problem is None:
             return data
     except (TypeError, ValueError, RecursionError) as failure:
         problem = f"a message holds something that JSON cannot ({type(failure).__name__})"
     raise SessionError(f"this session cannot be saved: {problem}; the file is unchanged")
+
+
+def _has_other_keys(value: Any) -> bool:
+    """Whether a dict in *value* has a key that JSON would turn into text: 1, True and None are such."""
+    if isinstance(value, dict):
+        fields = cast("dict[Any, Any]", value)
+        return any(not isinstance(key, str) or _has_other_keys(item) for key, item in fields.items())
+    return isinstance(value, list | tuple) and any(map(_has_other_keys, cast("Sequence[Any]", value)))
 
 
 def loads(data: bytes, path: str) -> Saved:

@@ -12,7 +12,7 @@ import pytest
 from abstractcore.codecs.ollama_chat import OllamaChat
 from abstractcore.types import GenerateRequest, Message, OutputSchema, ToolSpec
 from tests.codecs.recorded import expected, name_of
-from tests.codecs.vendor_types import known_to_ollama
+from tests.codecs.vendor_types import known_to_ollama, with_images_of_its_own
 
 ollama = pytest.importorskip("ollama", reason="the ollama client is not installed")
 httpx = pytest.importorskip("httpx", reason="the ollama client stands on httpx")
@@ -61,12 +61,6 @@ REQUESTS = {
 }
 
 
-def wrapped(message: dict[str, Any]) -> dict[str, Any]:
-    """Give a message as the client builds one: with images of its own type."""
-    images = [types.Image(value=image) for image in message.get("images", ())]
-    return {**message, "images": images} if images else message
-
-
 def without_empty_content(body: dict[str, Any]) -> dict[str, Any]:
     """The client leaves out what is empty in a message."""
     messages = [{key: value for key, value in each.items() if value} for each in body["messages"]]
@@ -78,7 +72,7 @@ def test_its_types_hold_all_of_what_we_send(name: str) -> None:
     body = dict(OllamaChat().encode(REQUESTS[name]).body)
 
     request = types.ChatRequest.model_validate(body)
-    messages = [types.Message.model_validate(wrapped(message)) for message in body["messages"]]
+    messages = [types.Message.model_validate(with_images_of_its_own(message)) for message in body["messages"]]
     types.Options.model_validate(body.get("options", {}))
 
     held = request.model_dump(exclude_none=True)
