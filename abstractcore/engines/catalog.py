@@ -38,16 +38,19 @@ class Engine:
     formats: tuple[str, ...]
     options: tuple[str, ...]
     most: int | None = None
+    sees: tuple[str, ...] = ()
+    """Of the formats, those of models that read images."""
 
 
-_ALL = ("deterministic", "cache_gb", "max_batch", "threads", "prefix_cache")
+_ALL = ("deterministic", "cache_gb", "max_batch", "prefix_cache")
 
 ENGINES: Mapping[str, Engine | None] = {
     "openvino": Engine(
         extra="openvino",
         packages=("openvino_genai",),
-        formats=("gguf", "openvino"),
-        options=(*_ALL, "device", "adapters", "draft_model"),
+        formats=("gguf", "openvino", "openvino_vision"),
+        sees=("openvino_vision",),
+        options=(*_ALL, "threads", "device", "adapters", "draft_model"),
     ),
     "mlx": Engine(
         extra="mlx",
@@ -59,7 +62,7 @@ ENGINES: Mapping[str, Engine | None] = {
         extra="huggingface",
         packages=("torch", "transformers"),
         formats=("safetensors", "gguf"),
-        options=(*_ALL, "device", "dtype", "max_context", "adapters"),
+        options=(*_ALL, "threads", "device", "dtype", "max_context", "adapters"),
     ),
     "llamacpp": Engine(
         extra="llamacpp",
@@ -95,11 +98,11 @@ def _wanted(engine: Engine) -> str:
         "openvino": "an OpenVINO folder",
         "safetensors": "a folder with .safetensors weights",
     }
-    return f"Pass the path of {' or '.join(kinds[form] for form in engine.formats)}."
+    return f"Pass the path of {' or '.join(kinds[form] for form in engine.formats if form in kinds)}."
 
 
 def _provider(name: str, engine: Engine, model: str, options: EngineOptions, strict: bool) -> EngineProvider:
-    from abstractcore.engines.model_files import is_hub_id
+    from abstractcore.engines.model_files import format_at, is_hub_id
     from abstractcore.engines.provider import EngineProvider
 
     def path() -> str:
@@ -120,7 +123,10 @@ def _provider(name: str, engine: Engine, model: str, options: EngineOptions, str
             raise ModelLoadError(f"{name}: there is no model at {path()}")
         return list(dict.fromkeys([model, *models_here(name)]))
 
-    return EngineProvider(name, model, key=key, make=make, found=found, strict=strict)
+    def sees() -> bool:
+        return format_at(path()) in engine.sees
+
+    return EngineProvider(name, model, key=key, make=make, found=found, sees=sees, strict=strict)
 
 
 def _best(model: str) -> tuple[str, Engine]:

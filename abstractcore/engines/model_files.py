@@ -25,6 +25,14 @@ _OPENVINO_FILES = (
     "openvino_detokenizer.xml",
     "openvino_detokenizer.bin",
 )
+_VISION_FILES = (
+    "openvino_language_model.xml",
+    "openvino_language_model.bin",
+    "openvino_vision_embeddings_model.xml",
+    "openvino_text_embeddings_model.xml",
+    "preprocessor_config.json",
+    *_OPENVINO_FILES[2:],
+)
 _CONFIG_BYTES = 1024 * 1024
 _HUB_ID = re.compile(r"(?!\.)[\w.-]+/[\w.-]+(:[\w.-]+)?")
 
@@ -39,12 +47,14 @@ class ModelFiles:
 
 
 def format_at(path: str) -> str | None:
-    """Tell by the files' names what stands at *path*: gguf, openvino or safetensors, None for neither."""
+    """Tell by the files' names what stands at *path*: one of the formats of `look_at`, None for none."""
     place = Path(path)
     if place.is_file():
         return "gguf"
     if (place / _OPENVINO_FILES[0]).exists():
         return "openvino"
+    if (place / _VISION_FILES[0]).exists():
+        return "openvino_vision"
     if any(place.glob("*.safetensors")):
         return "safetensors"
     return None
@@ -102,7 +112,8 @@ def _gguf(place: Path) -> ModelFiles:
 
 
 def _openvino(place: Path) -> ModelFiles:
-    missing = [name for name in _OPENVINO_FILES if not (place / name).is_file()]
+    files = _OPENVINO_FILES if (place / _OPENVINO_FILES[0]).exists() else _VISION_FILES
+    missing = [name for name in files if not (place / name).is_file()]
     if missing:
         raise ModelLoadError(
             f"{place} is no whole OpenVINO model: {', '.join(missing)} missing. "
@@ -134,7 +145,8 @@ def _context_length(config: Path) -> int | None:
             told: Any = json.loads(file.read(_CONFIG_BYTES))
     except (ValueError, RecursionError, OSError) as failure:
         raise ModelLoadError(f"{config} cannot be read: {_words(failure)}") from failure
-    length = told.get("max_position_embeddings") if isinstance(told, dict) else None
+    text = told.get("text_config", told) if isinstance(told, dict) else {}
+    length = text.get("max_position_embeddings") if isinstance(text, dict) else None
     return length if isinstance(length, int) and length > 0 else None
 
 
@@ -145,11 +157,13 @@ def _words(failure: Exception) -> str:
 _KINDS: Mapping[str | None, str] = {
     "gguf": "a GGUF file",
     "openvino": "an OpenVINO folder",
+    "openvino_vision": "an OpenVINO folder of a model that reads images",
     "safetensors": "a folder of safetensors weights",
     None: "no model that is known here",
 }
 _LOOKS: Mapping[str, Callable[[Path], ModelFiles]] = {
     "gguf": _gguf,
     "openvino": _openvino,
+    "openvino_vision": _openvino,
     "safetensors": _safetensors,
 }

@@ -179,7 +179,9 @@ class ProcessRuntime:
                 pipe.close()
 
 
-def _accepted(job: int, tokens: int, thinks: bool, warnings: list[str], cached: int | None) -> Accepted:
+def _accepted(
+    job: int, tokens: int | None, thinks: bool, warnings: list[str], cached: int | None
+) -> Accepted:
     return Accepted(job, tokens, thinks, tuple(warnings), cached)
 
 

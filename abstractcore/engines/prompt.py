@@ -6,7 +6,7 @@ Knows how chat templates read messages. Knows no runtime.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from abstractcore.engines.runtime import Prompt
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 _SAMPLING = ("temperature", "top_p", "top_k", "seed", "presence_penalty", "frequency_penalty")
 
 
-def write_prompt(request: GenerateRequest) -> tuple[Prompt, tuple[str, ...]]:
+def write_prompt(request: GenerateRequest, sees: Callable[[], bool] = bool) -> tuple[Prompt, tuple[str, ...]]:
     """Give the prompt of *request*, and a warning for each thing that was left out.
 
-    Raises UnsupportedFeatureError for an image.
+    Raises UnsupportedFeatureError for an image, unless *sees* tells that the model reads them.
     """
     extra = dict(request.extra)
     template = {**_template_words(request), **_template_extra(extra)}
     offers_tools = bool(request.tools) and request.tool_choice != "none"
     prompt = Prompt(
-        messages=_messages(request.messages),
+        messages=_messages(request.messages, sees),
         tools=[_tool(tool) for tool in request.tools] if offers_tools else (),
         template=template,
         sampling={name: value for name in _SAMPLING if (value := getattr(request, name)) is not None},
@@ -57,13 +57,13 @@ def _template_extra(extra: dict[str, Any]) -> Mapping[str, Any]:
     return words
 
 
-def _messages(messages: Sequence[Message]) -> list[Mapping[str, Any]]:
+def _messages(messages: Sequence[Message], sees: Callable[[], bool]) -> list[Mapping[str, Any]]:
     names = {call["id"]: call["name"] for message in messages for call in message.get("tool_calls", ())}
-    return [_message(message, names) for message in messages]
+    return [_message(message, names, sees) for message in messages]
 
 
-def _message(message: Message, names: Mapping[str, str]) -> Mapping[str, Any]:
-    written: dict[str, Any] = {"role": message["role"], "content": _text(message)}
+def _message(message: Message, names: Mapping[str, str], sees: Callable[[], bool]) -> Mapping[str, Any]:
+    written: dict[str, Any] = {"role": message["role"], "content": _content(message, sees)}
     if calls := message.get("tool_calls"):
         written["tool_calls"] = [_call(call) for call in calls]
     if reasoning := message.get("reasoning"):
@@ -74,16 +74,18 @@ def _message(message: Message, names: Mapping[str, str]) -> Mapping[str, Any]:
     return written
 
 
-def _text(message: Message) -> str:
+def _content(message: Message, sees: Callable[[], bool]) -> str | list[Mapping[str, Any]]:
     content = message["content"]
     if isinstance(content, str):
         return content
-    texts: list[str] = []
-    for part in content:
-        if part["type"] != "text":
-            raise UnsupportedFeatureError("models in this process read text only: leave the images out")
-        texts.append(part["text"])
-    return "\n".join(texts)
+    texts = [part["text"] for part in content if part["type"] == "text"]
+    if len(texts) == len(content):
+        return "\n".join(texts)
+    if not sees():
+        raise UnsupportedFeatureError("this model reads text only: leave the images out")
+    if any("url" in part for part in content):
+        raise UnsupportedFeatureError("a model in this process fetches no image: pass its path or its bytes")
+    return [dict(part) for part in content]
 
 
 def _call(call: ToolCallDict) -> Mapping[str, Any]:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 class EngineProvider:
     """One model in this process. The weights are loaded at the first call, or by `load`.
 
-    *key* names what is shared: providers whose keys are equal use one model.
+    *key* names what is shared: providers whose keys are equal use one model. *sees* tells whether it
+    reads images.
     """
 
     def __init__(
@@ -39,11 +40,13 @@ class EngineProvider:
         make: Callable[[], Runtime],
         strict: bool,
         found: Callable[[], list[str]] = list,
+        sees: Callable[[], bool] = bool,
     ) -> None:
         self.name = name
         self.model = model
         self._strict = strict
         self._found = found
+        self._sees = sees
         self.lease = Lease(name, key, make)
         self._on_collect = weakref.finalize(self, self.lease.close_later)
         self._on_collect.atexit = False
@@ -60,7 +63,7 @@ class EngineProvider:
         self, driver: Driver, request: GenerateRequest, deadline: Deadline
     ) -> AsyncGenerator[StreamChunk]:
         """Answer *request* once. Leaving the generator early ends the job at its next step."""
-        prompt, warnings = write_prompt(request)
+        prompt, warnings = write_prompt(request, self._sees)
         ticket = self.lease.scheduler().submit(driver, prompt, self.lease)
         answer = _Answer(request.model)
         try:
@@ -105,7 +108,8 @@ class _Answer:
         self._model = model
         self._began = time.perf_counter()
         self._first: float | None = None
-        self._input = self._output = 0
+        self._input: int | None = None
+        self._output = 0
         self._cached: int | None = None
         self.warnings: tuple[str, ...] = ()
         self.is_over = False
@@ -121,6 +125,8 @@ class _Answer:
         if self._first is None:
             self._first = time.perf_counter()
         self._output += delta.tokens
+        if delta.input_tokens is not None:
+            self._input = delta.input_tokens
         chunks = [StreamChunk("generating", delta.text)] if delta.text else []
         if delta.finish_reason is not None:
             self.is_over = True
@@ -128,7 +134,8 @@ class _Answer:
         return chunks
 
     def _done(self, reason: FinishReason) -> StreamChunk:
-        usage = Usage(self._input, self._output, self._input + self._output, self._cached)
+        total = None if self._input is None else self._input + self._output
+        usage = Usage(self._input, self._output, total, self._cached)
         metadata: dict[str, Any] = {"model": self._model, "warnings": self.warnings}
         metadata["raw"] = {"finish_reason": reason, "timings": self._timings()}
         return StreamChunk("done", usage=usage, finish_reason=reason, metadata=metadata)

@@ -34,9 +34,9 @@ Progress = Callable[[str], None]
 class Prompt:
     """What one job asks, as plain JSON-ready data.
 
-    *messages* and *tools* are as chat templates read them, *template* holds what else the chat
-    template is told, *sampling* holds what was given of our sampling parameters, *schema* is a JSON
-    Schema as text, and *extra* holds the runtime's own parameters.
+    *messages* and *tools* are as chat templates read them, where content with images is a list of its
+    parts. *template* holds what else the chat template is told, *sampling* what was given of our
+    sampling parameters, *schema* is a JSON Schema as text, and *extra* the runtime's own parameters.
     """
 
     messages: Sequence[Mapping[str, Any]]
@@ -55,10 +55,11 @@ class Accepted:
 
     *thinks* says that the chat template has opened a think block, *warnings* what of the prompt this
     model cannot take, *cached_tokens* how many of the input came out of the KV cache, where that is known.
+    *input_tokens* is None where only the end tells it: the runtime alone knows how long an image is.
     """
 
     job: int
-    input_tokens: int
+    input_tokens: int | None
     thinks: bool = False
     warnings: tuple[str, ...] = ()
     cached_tokens: int | None = None
@@ -66,12 +67,16 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What one step added to a job. One with a *finish_reason* is the job's last."""
+    """What one step added to a job. One with a *finish_reason* is the job's last.
+
+    That one tells the prompt's *input_tokens* where `Accepted` did not.
+    """
 
     job: int
     text: str = ""
     tokens: int = 0
     finish_reason: FinishReason | None = None
+    input_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

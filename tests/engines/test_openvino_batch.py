@@ -80,6 +80,9 @@ class Scripted:
             handle.advance()
         self.requests = [handle for handle in self.requests if handle.left]
 
+    def prompt_tokens(self, handle: Handle) -> int | None:
+        return None
+
     def detokenizer(self) -> FromBytes:
         return FromBytes({number: bytes([number]) for number in range(256)}, ())
 
@@ -125,6 +128,36 @@ def test_a_full_cache_ends_one_job_alone(over: Callable[[Scripted], Batch]) -> N
     texts = run(over(Scripted()), [prompt("abc"), prompt("a!"), prompt("déf")])
 
     assert texts == {0: "abc", 1: "OutOfMemoryError", 2: "déf"}
+
+
+class Crowded(Scripted):
+    """A pipeline that drops both of its requests at their second step; *again* is what comes back."""
+
+    def __init__(self, again: str) -> None:
+        super().__init__()
+        self.again = again
+
+    def start(self, number: int, ids: Sequence[int], prompt: Any, room: int, seed: int) -> Handle:
+        is_new = len(self.seeds) < 2
+        asked = {**prompt, "messages": prompt["messages"][:1] + "!" if is_new else self.again}
+        return super().start(number, ids, asked, room, seed)
+
+
+def test_what_was_dropped_goes_on_where_it_was(over: Callable[[Scripted], Batch]) -> None:
+    """FAULTS 1.11: from the start, with the same seed; nothing is told twice."""
+    model = Crowded(again="xyz")
+
+    assert run(over(model), [prompt("abc"), prompt("xyz")]) == {0: "OutOfMemoryError", 1: "xyz"}
+    assert len(set(model.seeds)) == 2
+    assert model.seeds[1] == model.seeds[2]
+
+
+def test_what_comes_back_otherwise_is_ended(over: Callable[[Scripted], Batch]) -> None:
+    """Half of one answer and half of another are no answer."""
+    model = Crowded(again="yes")
+
+    assert run(over(model), [prompt("abc"), prompt("xyz")]) == dict.fromkeys((0, 1), "OutOfMemoryError")
+    assert model.is_idle()
 
 
 def test_a_prompt_that_is_refused_ends_alone(over: Callable[[Scripted], Batch]) -> None:

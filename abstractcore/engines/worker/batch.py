@@ -19,11 +19,13 @@ class Reading:
     """A prompt as a model reads it.
 
     *thinks* says that the chat template has opened a think block, *unsaid* what it could not express.
+    Without *is_counted*, *ids* are not all of it: only its last output tells how long it was.
     """
 
     ids: list[int]
     thinks: bool = False
     unsaid: tuple[str, ...] = ()
+    is_counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Output:
     ids: Sequence[int] = ()
     finish: str | None = None
     refused: Refused | None = None
+    input_tokens: int | None = None
 
 
 class Model(Protocol):
@@ -106,7 +109,8 @@ class Batch:
         except Refused as refusal:
             return [_failed(number, refusal)]
         self._jobs[number] = _Job(model.detokenizer(), prompt["stop"])
-        return [["accepted", number, len(reading.ids), reading.thinks, reading.unsaid, cached]]
+        length = len(reading.ids) if reading.is_counted else None
+        return [["accepted", number, length, reading.thinks, reading.unsaid, cached]]
 
     def cancel(self, number: int) -> None:
         """Forget a job; the next step frees its place."""
@@ -133,7 +137,7 @@ class Batch:
             if finish is not None:
                 del self._jobs[output.number]
                 self._model.cancel(output.number)
-            events.append(["delta", output.number, text, len(output.ids), finish])
+            events.append(["delta", output.number, text, len(output.ids), finish, output.input_tokens])
         if has_cancelled and not self._jobs:
             self._model.step()  # nobody will ask for another, and an idle model holds nothing
         return events

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from abstractcore.engines.model_files import format_at
 from abstractcore.engines.runtime import Refused
 from abstractcore.engines.worker.batch import Output, Reading, seed_of
 from abstractcore.engines.worker.plain_schema import is_plain
@@ -173,7 +174,8 @@ class Model:
             del self._running[request.number]
         if finish is None and len(known) == len(ids):
             return []
-        return [Output(request.number, ids[len(known) :], finish)]
+        tokens = None if finish is None else self._pipeline.prompt_tokens(request.handle)
+        return [Output(request.number, ids[len(known) :], finish, input_tokens=tokens)]
 
     def _make_room(self, dropped: Sequence[_Request]) -> list[Output]:
         """End the oldest of the requests that the runtime dropped; the others begin again."""
@@ -197,6 +199,8 @@ class Model:
 
 
 def _open(options: Mapping[str, Any]) -> Pipeline:
+    from abstractcore.engines.worker.openvino_images import SeeingPipeline
     from abstractcore.engines.worker.openvino_model import Pipeline
 
-    return Pipeline(options)
+    sees = format_at(options["path"]) == "openvino_vision"
+    return SeeingPipeline(options) if sees else Pipeline(options)

@@ -18,7 +18,7 @@ from typing import Any
 
 import openvino_genai
 
-from abstractcore.engines.model_files import look_at
+from abstractcore.engines.model_files import format_at, look_at
 from abstractcore.engines.safetensors import check_file
 from abstractcore.errors import ConfigurationError, ModelLoadError
 
@@ -41,6 +41,8 @@ _UNUSED = re.compile(r"Unused LoRA tensor: (\S+)")
 def load_pipeline(options: Mapping[str, Any]) -> Any:
     """Load a model with its adapters and its draft model. Raises ModelLoadError or the runtime's own."""
     device = options["device"] or "CPU"
+    if format_at(options["path"]) == "openvino_vision" and (options["adapters"] or options["draft_model"]):
+        raise ConfigurationError("adapters and draft_model are for models that read text only")
     properties = _properties(options)
     extras: dict[str, Any] = {}
     if options["draft_model"]:

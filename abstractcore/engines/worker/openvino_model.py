@@ -92,7 +92,14 @@ class Pipeline:
             raise Refused("ConfigurationError", _last_line(failure)) from failure
         if self._guesses and not config.is_assisting_generation():  # one such request would end the others
             raise Refused("ConfigurationError", "extra: num_assistant_tokens must be an integer above 0")
+        return self._add(number, ids, prompt, config)
+
+    def _add(self, number: int, ids: Sequence[int], prompt: Mapping[str, Any], config: Any) -> Any:
         return self.pipeline.add_request(number, _tensor(ids), config)
+
+    def prompt_tokens(self, handle: Any) -> int | None:
+        """Tell how long the prompt of a request that has ended was, where its ids did not tell."""
+        return None
 
     def _sampling(self, given: Mapping[str, Any], model_samples: bool) -> Mapping[str, Any]:
         fields = _sampling(given, model_samples and not self._guesses)
