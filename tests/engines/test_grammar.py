@@ -121,6 +121,50 @@ def test_white_space_has_an_end(grammars: Grammars, tokenizer: Any) -> None:
     assert json.loads(tokenizer.decode(ids))
 
 
+OPEN = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        OPEN,
+        {"type": "array", "items": OPEN, "minItems": 1},
+        {"$defs": {"o": OPEN}, "$ref": "#/$defs/o"},
+        {"anyOf": [OPEN, {"type": "null"}]},
+        {"type": "object", "properties": {"in": OPEN}, "required": ["in"]},
+    ],
+)
+def test_properties_that_are_not_named_are_not_invented(
+    grammars: Grammars, tokenizer: Any, schema: dict[str, Any]
+) -> None:
+    """A small model goes on with properties of its own until its tokens are spent."""
+    grammar = start(grammars, schema)
+    first = {"array": "[", "object": '{"in":'}.get(schema.get("type", ""), "") if schema is not OPEN else ""
+    feed(grammar, tokenizer, first + '{"a": 1')
+
+    assert not grammar.mask()[tokenizer.token_to_id(",")]
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        OPEN | {"additionalProperties": True},
+        OPEN | {"additionalProperties": {"type": "integer"}},
+        OPEN | {"patternProperties": {"^b": {"type": "integer"}}},
+        {"allOf": [OPEN, {"type": "object", "properties": {"b": {"type": "integer"}}}]},
+        OPEN | {"anyOf": [{"properties": {"b": {"type": "integer"}}, "required": ["b"]}]},
+        {"type": "object"},
+    ],
+)
+def test_properties_that_are_asked_for_may_come(
+    grammars: Grammars, tokenizer: Any, schema: dict[str, Any]
+) -> None:
+    grammar = start(grammars, schema)
+    feed(grammar, tokenizer, '{"a": 1, "b": 2}')
+
+    assert grammar.is_over
+
+
 SCHEMAS: dict[str, dict[str, Any]] = {
     "an object": PERSON,
     "a list": {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 4},

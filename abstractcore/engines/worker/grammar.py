@@ -5,6 +5,7 @@ Stands on llguidance. Knows ids and masks; imports no runtime, so that MLX and P
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import llguidance
 import numpy
 
+from abstractcore.codecs.json_text import as_array, as_object, is_array, is_object
 from abstractcore.engines.runtime import Refused
 
 if TYPE_CHECKING:
@@ -55,8 +57,9 @@ class Grammars:
 
     def _compiled(self, schema: str) -> Any:
         try:
-            grammar: str = self._matcher.grammar_from_json_schema(schema, overrides=_OPTIONS)
-        except ValueError as failure:
+            wanted = json.dumps(_closed(json.loads(schema)))
+            grammar: str = self._matcher.grammar_from_json_schema(wanted, overrides=_OPTIONS)
+        except (ValueError, RecursionError) as failure:
             raise _refused(failure) from failure
         matcher = self._matcher(self._tokenizer, grammar, log_level=0, limits=self._limits)
         if matcher.is_error():
@@ -90,6 +93,44 @@ class Grammar:
     def _check(self) -> None:
         if self._matcher.is_error():
             raise _refused(self._matcher.get_error())
+
+
+# What says more about an object's properties beside `properties`; whoever writes it means what he says.
+_SAYS_MORE = frozenset({
+    "additionalProperties", "patternProperties", "unevaluatedProperties", "propertyNames",
+    "allOf", "anyOf", "oneOf", "$ref", "if", "minProperties",
+})  # fmt: skip
+_MAPS = ("properties", "$defs", "definitions")
+_LISTS = ("anyOf", "oneOf", "prefixItems")
+
+
+def _closed(schema: Any) -> Any:
+    """Close objects whose properties are named: a small model invents others until its tokens are spent.
+
+    What is valid after that was valid before.
+    """
+    return schema if '"allOf"' in json.dumps(schema) else _each_closed(schema)
+
+
+def _each_closed(schema: Any) -> Any:
+    if not is_object(schema):
+        return schema
+    found: dict[str, Any] = {}
+    for name, value in schema.items():
+        if name in _MAPS and is_object(value):
+            found[name] = {key: _each_closed(item) for key, item in value.items()}
+        elif name in _LISTS and is_array(value) and "properties" not in schema:
+            found[name] = [_each_closed(item) for item in value]
+        else:
+            found[name] = _each_closed(value) if name in ("items", "additionalProperties") else value
+    properties = as_object(schema.get("properties"))
+    if (
+        properties
+        and not _SAYS_MORE & schema.keys()
+        and properties.keys() >= set(map(str, as_array(schema.get("required"))))
+    ):
+        found["additionalProperties"] = False
+    return found
 
 
 def _refused(reason: object) -> Refused:
