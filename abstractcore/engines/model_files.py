@@ -83,13 +83,24 @@ def cached_models(formats: Collection[str]) -> list[str]:
     """
     found: list[str] = []
     for entry in sorted(_hub_cache().glob("models--*--*")):
-        snapshots = [one for one in (entry / "snapshots").glob("*") if one.is_dir()]
-        kinds = {format_at(str(one)) for one in snapshots} - {None}
-        if any(any(one.glob("*.gguf")) for one in snapshots):
-            kinds.add("gguf")
+        name = entry.name.removeprefix("models--").replace("--", "/", 1)
+        folder = cached_snapshot(name)
+        if folder is None:
+            continue
+        kinds = {format_at(str(folder)), "gguf" if any(folder.rglob("*.gguf")) else None}
         if kinds.intersection(formats):
-            found.append(entry.name.removeprefix("models--").replace("--", "/", 1))
+            found.append(name)
     return found
+
+
+def cached_snapshot(name: str) -> Path | None:
+    """Give the folder in the hub's local cache that has the files of the model *name*, if there is one."""
+    entry = _hub_cache() / f"models--{name.replace('/', '--')}"
+    try:
+        folder = entry / "snapshots" / (entry / "refs" / "main").read_text().strip()
+    except OSError:
+        return None
+    return folder if folder.is_dir() else None
 
 
 def _hub_cache() -> Path:

@@ -42,14 +42,15 @@ class Row:
     tells_cached: bool = True
     """Whether its runtime says how much of a prompt came out of the KV cache."""
     is_batched: bool = True
-    knows_dtype: bool = True
+    counted: str = "threads"
+    """An option of it that is a number."""
 
 
-OPENVINO = Row("openvino", "openvino_genai", str(TINY), tells_cached=False, knows_dtype=False)
-MLX = Row("mlx", "mlx_lm", str(TINY.with_suffix("")))
+OPENVINO = Row("openvino", "openvino_genai", str(TINY), tells_cached=False)
+MLX = Row("mlx", "mlx_lm", str(TINY.with_suffix("")), counted="max_batch")
 HUGGINGFACE = Row("huggingface", "torch", str(TINY.with_suffix("")))
-LLAMACPP = Row("llamacpp", "llama_cpp", str(TINY), is_batched=False, knows_dtype=False)
-ROWS = [OPENVINO]
+LLAMACPP = Row("llamacpp", "llama_cpp", str(TINY), is_batched=False)
+ROWS = [OPENVINO, MLX, HUGGINGFACE, pytest.param(LLAMACPP, marks=pytest.mark.slow)]
 
 
 @pytest.fixture(params=ROWS, ids=lambda row: row.name)

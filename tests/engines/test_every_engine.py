@@ -230,7 +230,6 @@ def test_odd_prompts_get_an_answer(tiny: Any, prompt: str) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"presence_penalty": 9.0},
         {"extra": {"nonsense": 1}},
         {"extra": {"min_p": 5.0}, "temperature": 1.0},
         {"extra": {"chat_template_kwargs": 3}},
@@ -343,10 +342,10 @@ def test_more_calls_than_fit_into_the_batch_are_served_in_turn(
 
 
 def test_two_providers_share_one_worker(
-    surface: Surface, open_tiny: Callable[..., Any], workers: Callable[[], set[int]]
+    surface: Surface, engine: Row, open_tiny: Callable[..., Any], workers: Callable[[], set[int]]
 ) -> None:
     """CONTRACT H2: and other options are another worker."""
-    one, same, other = open_tiny(threads=1), open_tiny(threads=1), open_tiny(threads=2)
+    one, same, other = (open_tiny(**{engine.counted: number}) for number in (1, 1, 2))
     before = workers()
     for llm in (one, same, other):
         assert surface.generate(llm, "hello").content == BY_HEART["hello"]

@@ -73,6 +73,7 @@ def _load(order: Any, tell: Callable[..., None]) -> tuple[Model, str]:
         from abstractcore.engines.worker.hub import find_model
 
         path = find_model(path, order["formats"], tell)
+    os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1")  # no runtime has any reason to ask
     files = look_at(path, order["formats"])
     name = f"{os.path.basename(order['path'])} ({files.size_bytes / 1e6:,.0f} MB)"
     tell(f"starting {order['engine']}: {name}")

@@ -11,7 +11,8 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from abstractcore.engines.model_files import format_at
+from abstractcore.engines.model_files import cached_snapshot, format_at, look_at
+from abstractcore.errors import ModelLoadError
 
 Tell = Callable[[str, float | None], None]
 """Takes a stage, and the share of it that is done."""
@@ -28,27 +29,30 @@ def find_model(name: str, formats: Collection[str], tell: Tell) -> str:
 
     Raises LookupError when it is neither in the cache nor on the hub, or has none of *formats*.
     """
+    repository, _, variant = name.partition(":")
+    return _cached(repository, formats, variant) or _download(repository, formats, variant, tell)
+
+
+def _cached(repository: str, formats: Collection[str], variant: str) -> str | None:
+    """Give the model if the cache has it whole: a download may have been cut off."""
+    folder = cached_snapshot(repository)
+    found = folder and _model_in(folder, formats, variant)
     try:
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import LocalEntryNotFoundError
+        return look_at(found, formats).path if found else None
+    except ModelLoadError:
+        return None
+
+
+def _download(repository: str, formats: Collection[str], variant: str, tell: Tell) -> str:
+    try:
+        from huggingface_hub import HfApi, snapshot_download
     except ImportError:
         raise LookupError("ids of the hub need huggingface_hub: pip install huggingface_hub") from None
-    repository, _, variant = name.partition(":")
-    fetch: Any = snapshot_download
-    try:
-        folder = fetch(repository, local_files_only=True)
-    except LocalEntryNotFoundError:
-        folder = None
-    found = folder and _model_in(Path(folder), formats, variant)
-    return found or _download(fetch, repository, formats, variant, tell)
-
-
-def _download(fetch: Any, repository: str, formats: Collection[str], variant: str, tell: Tell) -> str:
-    from huggingface_hub import HfApi
     from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
     from huggingface_hub.utils import httpx
 
     hub: Any = HfApi()
+    fetch: Any = snapshot_download
     failures: Any = (httpx.HTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError)
     tell(f"asking the hub for {repository}", None)
     try:

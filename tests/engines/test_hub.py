@@ -1,0 +1,202 @@
+"""Models named by their id on the hub: out of the cache without any network, else fetched, and never code."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from abstractcore.engines.bar import TerminalBar
+from abstractcore.engines.model_files import is_hub_id
+from abstractcore.engines.runtime import Stage
+from abstractcore.errors import ModelLoadError, UnknownProviderError
+from abstractcore.models import list_models
+from tests.fakes.surfaces import Surface
+
+from .conftest import TINY
+from .fake_hub import COMMIT, FakeHub
+from .toy import failure_of
+
+TINY_FOLDER = TINY.with_suffix("")
+NAME = "owner/tiny"
+HELLO = "Hello! How can I help you today?"
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache, and a hub that nobody can reach."""
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("HF_HUB_CACHE", str(cache))
+    monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
+    monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    return cache
+
+
+def put_into(cache: Path, name: str, *files: Path) -> None:
+    """Lay files into the cache as huggingface_hub does."""
+    entry = cache / f"models--{name.replace('/', '--')}"
+    (entry / "refs").mkdir(parents=True)
+    (entry / "refs" / "main").write_text(COMMIT)
+    snapshot = entry / "snapshots" / COMMIT
+    snapshot.mkdir(parents=True)
+    for file in files:
+        shutil.copy(file, snapshot)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    """A hub that has the tiny model, with code and a pickle beside its weights."""
+    folder = tmp_path / "on the hub"
+    shutil.copytree(TINY_FOLDER, folder)
+    (folder / "modeling_tiny.py").write_text("raise SystemExit('remote code ran')")
+    (folder / "pytorch_model.bin").write_bytes(b"a pickle")
+    hub = FakeHub(NAME, folder)
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    yield hub
+    hub.close()
+
+
+@pytest.fixture(params=["mlx", "huggingface"])
+def of_folders(request: pytest.FixtureRequest) -> str:
+    """An engine that reads folders of safetensors weights."""
+    package = {"mlx": "mlx_lm", "huggingface": "torch"}[request.param]
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
+    return request.param
+
+
+def test_a_model_in_the_cache_needs_no_network(
+    surface: Surface, of_folders: str, cache: Path, open_model: Callable[..., Any]
+) -> None:
+    """CONTRACT H2: the id is enough."""
+    put_into(cache, NAME, *TINY_FOLDER.iterdir())
+
+    assert surface.generate(open_model(of_folders, NAME), "hello").content == HELLO
+
+
+def test_a_gguf_in_the_cache_needs_no_network(
+    surface: Surface, needs_openvino: None, cache: Path, open_model: Callable[..., Any]
+) -> None:
+    """CONTRACT H2: the variant names one file of several."""
+    put_into(cache, NAME, TINY)
+    path = next(cache.rglob("*.gguf"))
+    path.rename(path.with_name("tiny-F16.gguf"))
+    path.with_name("tiny-Q2_K.gguf").write_bytes(b"broken")
+
+    assert surface.generate(open_model("openvino", f"{NAME}:f16"), "hello").content == HELLO
+    failure = failure_of(lambda: surface.generate(open_model("openvino", f"{NAME}:q8_0"), "hello"))
+    assert isinstance(failure, ModelLoadError)
+
+
+def test_a_model_of_the_hub_is_fetched_without_its_code(
+    surface: Surface, of_folders: str, hub: FakeHub, cache: Path, open_model: Callable[..., Any]
+) -> None:
+    """FAULTS 1.11: the user named it, so the network is used; code and pickles stay where they are."""
+    stages: list[Stage] = []
+    llm = open_model(of_folders, NAME)
+    surface.call(llm, "load", stages.append)
+
+    assert surface.generate(llm, "hello").content == HELLO
+    assert any("asking the hub" in stage for stage in stages)
+    fetched = {file.name for file in cache.rglob("*") if file.is_file()}
+    assert "model.safetensors" in fetched
+    assert not {"modeling_tiny.py", "pytorch_model.bin"} & fetched
+    asked = len(hub.asked)
+    surface.close(llm)
+    assert surface.generate(open_model(of_folders, NAME), "hello").content == HELLO
+    assert hub.asked[asked:] == []
+
+
+def test_an_id_that_nobody_has_is_an_error_that_names_it(
+    surface: Surface, of_folders: str, cache: Path, open_model: Callable[..., Any]
+) -> None:
+    """FAULTS 1.11"""
+    failure = failure_of(lambda: surface.generate(open_model(of_folders, "owner/nothing"), "hello"))
+
+    assert isinstance(failure, ModelLoadError)
+    assert "owner/nothing" in str(failure)
+    assert "hub" in str(failure)
+
+
+def test_a_hub_that_has_pickles_only_gives_none(
+    surface: Surface, of_folders: str, hub: FakeHub, open_model: Callable[..., Any]
+) -> None:
+    """FAULTS 1.11: safetensors alone."""
+    (hub.folder / "model.safetensors").unlink()
+    failure = failure_of(lambda: surface.generate(open_model(of_folders, NAME), "hello"))
+
+    assert isinstance(failure, ModelLoadError)
+    assert "safetensors" in str(failure)
+
+
+def test_the_cache_is_listed_without_any_network(cache: Path) -> None:
+    """CONTRACT H2: each engine lists what it can load."""
+    put_into(cache, NAME, *TINY_FOLDER.iterdir())
+    put_into(cache, "owner/other--name", TINY)
+    put_into(cache, "owner/pickles", TINY_FOLDER / "config.json")
+
+    assert [name for name in list_models("mlx") if name.startswith("owner/")] == [NAME]
+    assert [name for name in list_models("llamacpp") if name.startswith("owner/")] == ["owner/other--name"]
+    assert {NAME, "owner/other--name"} <= set(list_models("huggingface"))
+
+
+def test_a_service_is_no_engine() -> None:
+    with pytest.raises(UnknownProviderError, match="openvino"):
+        list_models("openai")
+
+
+@pytest.mark.parametrize(
+    ("name", "is_id"),
+    [("a/b", True), ("a/b:Q4_K_M", True), ("./a/b", False), ("../b", False), ("/a/b", False), ("b", False)],
+)
+def test_what_an_id_looks_like(name: str, is_id: bool) -> None:
+    assert is_hub_id(name) is is_id
+
+
+def test_a_path_that_is_there_is_no_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+
+    assert not is_hub_id("a/b")
+
+
+class Screen:
+    """A terminal, or something that is none."""
+
+    def __init__(self, *, is_terminal: bool) -> None:
+        self.is_terminal = is_terminal
+        self.written = ""
+
+    def isatty(self) -> bool:
+        return self.is_terminal
+
+    def write(self, text: str) -> None:
+        self.written += text
+
+    def flush(self) -> None:
+        pass
+
+    def fileno(self) -> int:
+        raise OSError
+
+
+def test_a_bar_shows_how_far_a_load_is() -> None:
+    screen = Screen(is_terminal=True)
+    bar = TerminalBar(screen)  # type: ignore[arg-type]
+    bar(Stage.of("downloading", 0.5))
+    bar(Stage.of("ready", 1.0))
+
+    assert f"[{'#' * 12}{'.' * 12}] 50%" in screen.written
+    assert screen.written.endswith("ready\n")
+
+
+def test_nothing_is_drawn_where_there_is_no_terminal() -> None:
+    screen = Screen(is_terminal=False)
+    TerminalBar(screen)(Stage.of("downloading", 0.5))  # type: ignore[arg-type]
+
+    assert screen.written == ""
