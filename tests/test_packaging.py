@@ -96,6 +96,6 @@ def test_the_wheel_asks_for_four_libraries_and_the_extras_for_the_rest(wheel: zi
         *("httpx", "httpcore", "pydantic", "tenacity"),
     }
     assert set(metadata.get_all("Provides-Extra", [])) == {
-        *("openai", "anthropic", "openvino", "mlx", "huggingface", "llamacpp", "mcp", "cli", "all"),
+        *("openai", "anthropic", "openvino", "mlx", "huggingface", "llamacpp", "mcp", "cli", "plot", "all"),
     }
     assert metadata["Requires-Python"] == ">=3.11"
