@@ -54,6 +54,7 @@ class Measured:
     paces: dict[int, list[float]] = field(default_factory=dict[int, list[float]])
     firsts: dict[int, list[float]] = field(default_factory=dict[int, list[float]])
     gaps: dict[int, list[float]] = field(default_factory=dict[int, list[float]])
+    idle: list[float] = field(default_factory=list[float])
     turns: dict[bool, list[float]] = field(default_factory=dict[bool, list[float]])
     tokens_of_turns: int = 0
     cached_tokens: int | None = None
@@ -162,6 +163,8 @@ async def measure(engine: str, model: str, options: argparse.Namespace) -> Measu
     async with create_llm(engine, model) as llm:
         await concurrent(llm, 8, 8, Measured(engine, model))  # warm
         for _ in range(options.rounds):
+            async with ticking(measured.idle):
+                await asyncio.sleep(0.5)
             for count in counts:
                 await concurrent(llm, count, options.tokens, measured)
     await conversations(measured, options.rounds)
@@ -200,6 +203,7 @@ def engines(named: Sequence[str]) -> list[str]:
 def report(measured: Measured) -> list[str]:
     """Print one engine's table, and give the targets that it missed."""
     print(f"\n{measured.engine}, {os.path.basename(measured.model)}")
+    print(f"with nothing to do the loop's largest gap is {max(measured.idle):.1f} ms")
     print(f"{'at once':>9}{'tokens/s':>12}{'ratio':>8}{'first token, ms':>18}{'largest gap, ms':>18}")
     for count in measured.paces:
         first = statistics.median(measured.firsts[count]) * 1e3
