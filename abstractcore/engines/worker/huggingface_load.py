@@ -39,7 +39,7 @@ def load(options: Mapping[str, Any]) -> tuple[Any, Any]:
 def device_of(name: str | None) -> torch.device:
     """Give the device of this name, else the best that is here."""
     if name is None:
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu"
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     return torch.device(name.lower())
 
 
