@@ -16,6 +16,7 @@ from abstractcore import create_llm
 from abstractcore.engines.runtime import Prompt
 from abstractcore.errors import ModelLoadError
 
+from .conftest import needs
 from .runner import COUNT, QUESTIONS, TINY, Runner, load_model, solo_answers, tiny_model
 
 pytest.importorskip("torch", reason="the extra huggingface is not installed")
@@ -369,6 +370,8 @@ def test_no_memory_for_a_step_ends_its_rows_and_the_model_goes_on(
 
 
 def test_a_gguf_file_answers_as_its_folder_does(load: Callable[..., Any], alone: dict[str, str]) -> None:
+    needs("gguf")
+    needs("accelerate")
     runner = Runner(load(path=str(TINY.with_suffix(".gguf"))))
     numbers = {question: runner.add(question) for question in QUESTIONS}
     runner.run()
@@ -401,7 +404,9 @@ def test_a_dtype_is_what_the_model_computes_in(
 def test_an_adapter_changes_what_a_model_says(
     load: Callable[..., Any], tmp_path: Path, alone: dict[str, str]
 ) -> None:
-    peft = pytest.importorskip("peft", reason="peft is not installed")
+    needs("peft")
+    import peft
+
     network = transformers.AutoModelForCausalLM.from_pretrained(TINY)
     shape = peft.LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
     torch.manual_seed(1)
