@@ -143,12 +143,10 @@ def test_the_factor_of_a_peft_folder_counts(surface: Surface, open_folder: Open,
     """The weights file does not hold it."""
     one = answers(surface, open_folder(adapters=peft(tmp_path / "one", lora_alpha=2)))
     four = answers(surface, open_folder(adapters=peft(tmp_path / "four", lora_alpha=8)))
-    none = answers(surface, open_folder(adapters=peft(tmp_path / "none", lora_alpha=0)))
 
     assert one == answers(surface, open_folder(adapters=tmp_path / "one" / "adapter_model.safetensors"))
     assert one == answers(surface, open_folder(adapters=lora(tmp_path / "bare" / "bare.safetensors")))
     assert four != one
-    assert none == answers(surface, open_folder())
 
 
 def cut_off(folder: Path) -> Path:
