@@ -91,7 +91,7 @@ def open_tiny(engine: Row, open_model: Callable[..., Any]) -> Callable[..., Any]
 
 @pytest.fixture(scope="session")
 def keepers() -> Iterator[dict[str, Any]]:
-    """For each engine that a test has used, an LLM that keeps the tiny model's worker for the others."""
+    """For each engine and options that a test has used, an LLM that keeps the worker for the others."""
     kept: dict[str, Any] = {}
     yield kept
     for llm in kept.values():
@@ -99,12 +99,23 @@ def keepers() -> Iterator[dict[str, Any]]:
 
 
 @pytest.fixture
-def tiny(engine: Row, keepers: dict[str, Any], open_tiny: Callable[..., Any]) -> Any:
+def open_kept(engine: Row, keepers: dict[str, Any], open_tiny: Callable[..., Any]) -> Callable[..., Any]:
+    """Make an LLM of the tiny model whose worker lives on for other tests that ask for the same options."""
+
+    def make(**options: Any) -> Any:
+        kept = f"{engine.name} {sorted(options.items())}"
+        if kept not in keepers:
+            keepers[kept] = create_llm(engine.name, engine.model, **options)
+            keepers[kept].load()
+        return open_tiny(**options)
+
+    return make
+
+
+@pytest.fixture
+def tiny(open_kept: Callable[..., Any]) -> Any:
     """An LLM of the tiny model; the worker is shared with other tests."""
-    if engine.name not in keepers:
-        keepers[engine.name] = create_llm(engine.name, engine.model)
-        keepers[engine.name].load()
-    return open_tiny()
+    return open_kept()
 
 
 @pytest.fixture

@@ -295,15 +295,45 @@ def test_concurrent_calls_are_one_batch(surface: Surface, tiny: Any) -> None:
 
 
 @pytest.mark.usefixtures("batched")
-def test_a_deterministic_batch_equals_the_solo_runs(surface: Surface, open_tiny: Callable[..., Any]) -> None:
+def test_a_deterministic_batch_equals_the_solo_runs(surface: Surface, open_kept: Callable[..., Any]) -> None:
     """CONTRACT I1: far past what the model knows by heart."""
-    llm = open_tiny(deterministic=True)
+    llm = open_kept(deterministic=True)
     prompts = [*BY_HEART, "unknown", "river"]
     options = {"max_output_tokens": 100, "temperature": 0, **FOREVER}
     solo = [surface.generate(llm, prompt, **options).content for prompt in prompts]
     batch = surface.gather(*(surface.later(llm, prompt, **options) for prompt in prompts))
 
     assert [response.content for response in batch] == solo
+
+
+LONG = "The quick brown fox jumps over the lazy dog. " * 12
+"""Some hundred tokens, so that whole blocks of a paged cache are filled."""
+
+
+def conversation(surface: Surface, llm: Any) -> list[Any]:
+    session = BasicSession(llm, system_prompt=LONG)
+    return [
+        surface.generate(session, prompt, max_output_tokens=24, temperature=0)
+        for prompt in ("hello", "What is the capital of France?", "river")
+    ]
+
+
+def test_the_next_turn_of_a_session_reuses_its_kv_cache(
+    surface: Surface, engine: Row, open_kept: Callable[..., Any]
+) -> None:
+    """CONTRACT I2: counted where the runtime tells; the greedy text is the one without reuse."""
+    answers = conversation(surface, open_kept(deterministic=True))
+    without = conversation(surface, open_kept(deterministic=True, prefix_cache=False))
+
+    assert [one.content for one in answers] == [one.content for one in without]
+    if not engine.tells_cached:
+        assert {one.usage.cached_tokens for one in (*answers, *without)} == {None}
+        return
+    assert {one.usage.cached_tokens for one in without} == {0}
+    before = [one.usage.total_tokens for one in answers[:-1]]
+    for response, known in zip(answers[1:], before, strict=True):
+        assert response.usage.cached_tokens > known * 0.6
+        assert response.usage.cached_tokens < response.usage.input_tokens
 
 
 def test_leaving_the_loop_stops_the_decoding(surface: Surface, tiny: Any) -> None:
