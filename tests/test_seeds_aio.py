@@ -7,19 +7,21 @@ import asyncio
 import gc
 import inspect
 import re
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from abstractcore import aio, create_llm
-from abstractcore.models import HuggingFaceModel
+from abstractcore import aio
+from abstractcore.models import HuggingFaceModel, LlamaCppModel, MLXModel
 from tests.fakes.any_wire import call, text
 from tests.fakes.replies import Reply, whole
 from tests.fakes.requests import Recorded
 from tests.fakes.server import FakeServer
 from tests.fakes.wires import check_is_valid, sent
+from tests.real.processes import absent
 
 SEEDS = Path(__file__).parent / "seeds"
 TINY = Path(__file__).parent / "models" / "tiny-llama-chat.gguf"
@@ -193,7 +195,7 @@ def test_mixing_with_sync_code(provider: str, server: FakeServer):
 
 
 def test_in_process_providers_show_the_pattern():
-    """Their engine has no row yet: what stands of the sample is its ValueError."""
+    """CONTRACT H1"""
     with pytest.raises(ValueError, match=r"async_client = aio\.client\(sync_client\)"):
         aio.client(HuggingFaceModel.QWEN_3_8B)
     for name in ("mlx", "llamacpp", "huggingface", "openvino", "local"):
@@ -201,12 +203,39 @@ def test_in_process_providers_show_the_pattern():
             aio.client(f"{name}:a-model")
 
 
-def test_in_process_the_async_client_shares_weights_and_state():
-    """The sample with a model of the engine that runs here in place of its own."""
-    if find_spec("openvino_genai") is None:
-        pytest.skip("the openvino extra is not installed")
-    names: dict[str, Any] = {"tiny": create_llm("openvino", str(TINY), max_output_tokens=4)}
-    source = source_of("aio_in_process", "as written").replace("(HuggingFaceModel.QWEN_3_8B)", "(tiny)")
+def cached_as(name: str, cache: Path) -> None:
+    """Lay the tiny model into the hub's local cache in the place of the model *name*."""
+    entry = cache / f"models--{name.replace('/', '--')}"
+    (entry / "refs").mkdir(parents=True)
+    (entry / "refs" / "main").write_text("a" * 40)
+    snapshot = entry / "snapshots" / ("a" * 40)
+    if "GGUF" in name:
+        snapshot.mkdir(parents=True)
+        shutil.copy(TINY, snapshot)
+    else:
+        shutil.copytree(TINY.with_suffix(""), snapshot)
+
+
+@pytest.mark.parametrize(
+    ("package", "model"),
+    [
+        ("torch", "HuggingFaceModel.QWEN_3_8B"),
+        ("mlx_lm", "MLXModel.QWEN_3_8B_4BIT"),
+        pytest.param("llama_cpp", "LlamaCppModel.QWEN_3_8B_GGUF", marks=pytest.mark.slow),
+        ("openvino_genai", repr(f"openvino:{TINY}")),
+    ],
+)
+def test_in_process_the_async_client_shares_weights_and_state(
+    package: str, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """CONTRACT H1: the sample, its model's id standing for the tiny model; and for the other engines."""
+    if find_spec(package) is None:
+        absent(f"{package} is not installed")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    for name in (HuggingFaceModel.QWEN_3_8B, MLXModel.QWEN_3_8B_4BIT, LlamaCppModel.QWEN_3_8B_GGUF):
+        cached_as(name, tmp_path)
+    source = source_of("aio_in_process", "as written").replace("HuggingFaceModel.QWEN_3_8B", model)
+    names: dict[str, Any] = {"MLXModel": MLXModel, "LlamaCppModel": LlamaCppModel}
     exec(compile(source, "aio_in_process.py", "exec"), names)
     sync_client, async_client = names["sync_client"], names["async_client"]
 
