@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from abstractcore import create_llm
 from abstractcore.engines.bar import TerminalBar
 from abstractcore.engines.model_files import is_hub_id
 from abstractcore.engines.runtime import Stage
@@ -143,6 +144,14 @@ def test_the_cache_is_listed_without_any_network(cache: Path) -> None:
     assert [name for name in list_models("mlx") if name.startswith("owner/")] == [NAME]
     assert [name for name in list_models("llamacpp") if name.startswith("owner/")] == ["owner/other--name"]
     assert {NAME, "owner/other--name"} <= set(list_models("huggingface"))
+
+
+def test_local_takes_an_engine_that_reads_what_the_cache_has(cache: Path, of_folders: str) -> None:
+    """CONTRACT A2: an id alone does not say which weights it stands for."""
+    put_into(cache, NAME, *TINY_FOLDER.iterdir())
+
+    with create_llm("local", NAME) as llm:
+        assert llm.provider in ("mlx", "huggingface")
 
 
 def test_a_service_is_no_engine() -> None:
