@@ -25,7 +25,9 @@ def test_links_resolve(page: Path) -> None:
     assert broken == []
 
 
-@pytest.mark.parametrize(("index", "folder"), [("index.md", "."), ("providers.md", "providers")])
+@pytest.mark.parametrize(
+    ("index", "folder"), [("index.md", "."), ("providers.md", "providers"), ("local-models.md", "engines")]
+)
 def test_every_page_is_in_the_index_of_its_folder(index: str, folder: str) -> None:
     docs = ROOT / "docs"
     listed = {docs / link.partition("#")[0] for link in links(docs / index)}

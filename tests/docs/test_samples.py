@@ -17,8 +17,9 @@ _BEGINS_LOCAL = re.compile(r"\A((?!create_llm\().)*" + _LOCAL.pattern, re.DOTALL
 @pytest.mark.parametrize("page", [page for page in PAGES if script(page).strip()], ids=name_of)
 def test_the_samples_of_a_page_run(page: Path, run_python: Run, tmp_path: Path) -> None:
     whole = script(page)
-    reason = no_engine()
-    if reason and _BEGINS_LOCAL.search(whole):
+    is_of_engine = page.parent.name == "engines"
+    reason = no_engine(page.stem) if is_of_engine else no_engine()
+    if reason and (is_of_engine or _BEGINS_LOCAL.search(whole)):
         pytest.skip(reason)
     program = script(page, without=_LOCAL) if reason else whole
     path = tmp_path / f"{page.stem}_page.py"  # a script called mcp.py would be in the place of that package

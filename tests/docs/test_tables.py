@@ -27,7 +27,8 @@ from abstractcore import (
     errors,
 )
 from abstractcore.codecs.openai_chat import OpenAIChat
-from abstractcore.engines.catalog import ENGINE_OPTIONS
+from abstractcore.engines.catalog import ENGINE_OPTIONS, ENGINES
+from abstractcore.engines.options import EngineOptions
 from abstractcore.factory import Options
 from abstractcore.providers.catalog import PROVIDERS
 from tests.docs.pages import EXAMPLES, ROOT, prose, rows
@@ -111,6 +112,35 @@ def test_the_page_on_errors_has_a_line_for_every_error() -> None:
 
 def test_the_page_on_providers_has_a_line_for_every_field_of_the_codec() -> None:
     assert {field.name for field in fields(OpenAIChat)} == first_cells(DOCS / "new-provider.md") - {"field"}
+
+
+def test_the_page_on_local_models_says_which_engine_takes_which_option() -> None:
+    page = DOCS / "local-models.md"
+    engines = {name: row for name, row in ENGINES.items() if row is not None}
+    heads = next(row for row in rows(page) if row[0] == "option")
+    usual = EngineOptions()
+    told = {
+        row[0].strip("`"): (row[1].strip("`"), dict(zip(heads[2:], row[2:], strict=True)))
+        for row in rows(page, "option")
+    }
+
+    assert told == {
+        name: (
+            {None: "none", (): "none"}.get(getattr(usual, name), str(getattr(usual, name))),
+            {f"`{engine}`": "yes" if name in row.options else "" for engine, row in engines.items()},
+        )
+        for name in ENGINE_OPTIONS
+    }
+
+
+@pytest.mark.parametrize("engine", [name for name, row in ENGINES.items() if row is not None])
+def test_an_engine_has_a_page_that_says_how_to_install_it(engine: str) -> None:
+    row = ENGINES[engine]
+    assert row is not None
+
+    text = (DOCS / "engines" / f"{engine}.md").read_text(encoding="utf-8")
+
+    assert f"pip install '.[{row.extra}]'" in text
 
 
 def test_the_readme_names_every_example() -> None:
