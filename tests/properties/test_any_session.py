@@ -16,7 +16,7 @@ from abstractcore.generation.history import sendable
 from tests.properties.any_history import histories, json_values, names, texts
 from tests.properties.searching import forms, search
 
-EXAMPLES = forms(short=150, long=10_000)
+EXAMPLES = forms(short=150, long=5_000)
 settings = st.fixed_dictionaries({
     "system_prompt": st.none() | texts,
     "temperature": st.none() | st.floats(0, 2) | st.integers(0, 2),
