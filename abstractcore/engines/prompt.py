@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from abstractcore.engines.runtime import Prompt
 from abstractcore.errors import ConfigurationError, UnsupportedFeatureError
+from abstractcore.tools.prompted import prompted
 
 if TYPE_CHECKING:
     from abstractcore.types import GenerateRequest, Message, ToolCallDict, ToolSpec
@@ -34,11 +35,16 @@ def write_prompt(request: GenerateRequest, sees: Callable[[], bool] = bool) -> t
         max_output_tokens=request.max_output_tokens,
         stop=tuple(request.stop or ()),
         schema=None if request.schema is None else _json(request.schema.schema),
+        described=_messages(prompted(request).messages, sees) if _has_tools(request) else None,
         extra=extra,
     )
     if request.tool_choice in (None, "auto", "none"):
         return prompt, ()
     return prompt, ("tool_choice was left out: a model in this process cannot be made to call a tool",)
+
+
+def _has_tools(request: GenerateRequest) -> bool:
+    return bool(request.tools) or any(message.get("tool_calls") for message in request.messages)
 
 
 def _template_words(request: GenerateRequest) -> dict[str, Any]:

@@ -46,6 +46,8 @@ class Prompt:
     max_output_tokens: int | None = None
     stop: Sequence[str] = ()
     schema: str | None = None
+    described: Sequence[Mapping[str, Any]] | None = None
+    """Where there are tools, the messages with all of it in their words, for a template that knows none."""
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 

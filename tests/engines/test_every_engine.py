@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from abstractcore import BasicSession, create_llm
+from abstractcore.engines.gguf import read_gguf
 from abstractcore.errors import (
     ConfigurationError,
     ContextLengthError,
@@ -128,6 +131,43 @@ def test_tools_change_the_prompt_unless_none_may_be_called(tiny: Any) -> None:
 
     assert offered.usage.input_tokens > withheld.usage.input_tokens + 50
     assert withheld.content == BY_HEART["hello"]
+
+
+@pytest.fixture
+def without_tools(engine: Row, tmp_path: Path, open_model: Callable[..., Any]) -> Any:
+    """The tiny model with a chat template that knows no tools."""
+    template = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    template += "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    path = tmp_path / Path(engine.model).name
+    if path.suffix == ".gguf":
+        own = str(read_gguf(Path(engine.model))["tokenizer.chat_template"]).encode()
+        comment = "{#" + " " * (len(own) - len(template.encode()) - 4) + "#}"
+        path.write_bytes(Path(engine.model).read_bytes().replace(own, (template + comment).encode()))
+    else:
+        shutil.copytree(engine.model, path)
+        (path / "chat_template.jinja").write_text(template)
+    return open_model(engine.name, str(path))
+
+
+def test_tools_are_described_to_a_model_whose_template_knows_none(
+    surface: Surface, without_tools: Any
+) -> None:
+    """CONTRACT E5: in the prompt, which is named; past calls and results are in its words too."""
+    plain = surface.generate(without_tools, "hello", max_output_tokens=4)
+    asked = surface.generate(without_tools, "hello", tools=[GET_WEATHER], max_output_tokens=4)
+    call = {"id": "call_1", "name": "get_weather", "arguments": {"city": "Paris"}}
+    history = [
+        {"role": "user", "content": WEATHER},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "sunny"},
+    ]
+    answered = surface.generate(without_tools, messages=history, max_output_tokens=4)
+
+    assert plain.warnings == []
+    assert asked.usage.input_tokens > plain.usage.input_tokens + 100
+    assert ["described in the prompt" in warning for warning in asked.warnings] == [True]
+    assert answered.warnings == []
+    assert answered.usage.input_tokens > 40
 
 
 def test_a_typed_answer_is_given(surface: Surface, tiny: Any) -> None:

@@ -51,6 +51,7 @@ class Scripted:
     """A pipeline without weights."""
 
     context_length = 100
+    knows_tools = True
 
     def __init__(self) -> None:
         self.requests: list[Handle] = []

@@ -13,6 +13,8 @@ from typing import Any, Protocol
 from abstractcore.engines.runtime import Refused
 from abstractcore.engines.worker.detokenize import Detokenizer, StopTexts
 
+_TOLD = "tools are described in the prompt: this model's chat template knows none"
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -47,6 +49,8 @@ class Model(Protocol):
 
     context_length: int
     """The longest prompt and answer together, in tokens."""
+    knows_tools: bool
+    """Whether its chat template can speak of tools."""
 
     def read(self, prompt: Mapping[str, Any]) -> Reading:
         """Give the ids of a prompt. Raises Refused."""
@@ -101,6 +105,10 @@ class Batch:
     def add(self, number: int, prompt: Mapping[str, Any]) -> list[Any]:
         """Take a job, or refuse it."""
         model = self._model
+        unsaid: tuple[str, ...] = ()
+        if prompt.get("described") is not None and not model.knows_tools:
+            unsaid = (_TOLD,) if prompt["tools"] else ()
+            prompt = {**prompt, "messages": prompt["described"], "tools": ()}
         try:
             reading = model.read(prompt)
             left = model.context_length - len(reading.ids)
@@ -110,7 +118,7 @@ class Batch:
             return [_failed(number, refusal)]
         self._jobs[number] = _Job(model.detokenizer(), prompt["stop"])
         length = len(reading.ids) if reading.is_counted else None
-        return [["accepted", number, length, reading.thinks, reading.unsaid, cached]]
+        return [["accepted", number, length, reading.thinks, (*unsaid, *reading.unsaid), cached]]
 
     def cancel(self, number: int) -> None:
         """Forget a job; the next step frees its place."""

@@ -64,6 +64,7 @@ class Model:
         model, tokenizer = load(options)
         self._defaults = model.generation_config
         self._chat = ChatTokenizer(tokenizer, eos_ids(self._defaults))
+        self.knows_tools = self._chat.knows_tools()
         self._device: torch.device = model.device
         self._width: int = model.config.get_text_config(decoder=True).vocab_size
         self._grammars: Grammars | None = None

@@ -55,6 +55,7 @@ class Model:
         self._llama: Any = load(options, device, self.context_length)
         self._width: int = self._llama.n_vocab()
         self._text = ChatText(self._llama)
+        self.knows_tools = self._text.knows_tools()
         self._sampling = recommended(self._llama.metadata)
         self._keeps = options["prefix_cache"]
         self._is_deterministic = options["deterministic"]

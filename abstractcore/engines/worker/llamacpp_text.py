@@ -61,6 +61,10 @@ class ChatText:
         )
         return read(prompt, reader, context_length)
 
+    def knows_tools(self) -> bool:
+        """Tell whether a template of this model can speak of tools."""
+        return "tools" in (self._template({"tools": [{}]}) or "")
+
     def _template(self, prompt: Mapping[str, Any]) -> str | None:
         """Give the template for *prompt*: some models have one more, for tools."""
         metadata: Mapping[str, str] = self._llama.metadata

@@ -68,6 +68,7 @@ class Model:
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._loaded = load(options)
+        self.knows_tools = self._loaded.tokenizer.knows_tools()
         self.context_length: int = min(
             options["context_length"] or _UNKNOWN_CONTEXT, options["max_context"] or 2**31
         )

@@ -58,6 +58,7 @@ class Model:
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._pipeline = _open(options)
         self.context_length = self._pipeline.context_length
+        self.knows_tools = self._pipeline.knows_tools
         self._running: dict[int, _Request] = {}
         self._queue: deque[_Request] = deque()
         self._proven: set[str] = set()

@@ -35,6 +35,7 @@ class Pipeline:
         self._guesses: Mapping[str, Any] = _GUESSES if options["draft_model"] else {}
         self.context_length: int = options["context_length"] or _UNKNOWN_CONTEXT
         self._tokenizer: Any = self.pipeline.get_tokenizer()
+        self.knows_tools = "tools" in (self._tokenizer.chat_template or "")
         self._stop_ids = frozenset[int](self.pipeline.get_config().stop_token_ids)
         vocabulary: Mapping[bytes, int] = self._tokenizer.get_vocab()
         self._longest_token = max((len(text) for text in vocabulary), default=1)

@@ -76,6 +76,4 @@ def _unsaid(prompt: Mapping[str, Any], template: str) -> tuple[str, ...]:
         for name in prompt["template"]
         if name not in template
     ]
-    if prompt["tools"] and "tools" not in template:
-        unsaid.append("tools: this model's chat template does not know any; the prompt describes them")
     return tuple(unsaid)
