@@ -17,7 +17,8 @@ def recorded() -> dict[str, float]:
 
 def keep(figures: Mapping[str, float]) -> None:
     """Keep *figures* as those to hold."""
-    _FILE.write_text(json.dumps({name: float(f"{value:.4g}") for name, value in figures.items()}, indent=2) + "\n")
+    kept = {name: float(f"{value:.4g}") for name, value in figures.items()}
+    _FILE.write_text(json.dumps(kept, indent=2) + "\n")
 
 
 def regressions(found: Mapping[str, float], held: Mapping[str, float]) -> dict[str, str]:

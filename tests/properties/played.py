@@ -6,9 +6,10 @@ the public surface. No thread and no kernel waits, so that ten thousand answers 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -44,6 +45,38 @@ class Played:
         return piece[:size]
 
 
+class PlayedTransport:
+    """The same for an event loop: once the request is sent, the peer's words come, each in its own turn."""
+
+    def __init__(self, pieces: Iterable[bytes], reader: Any) -> None:
+        self._pieces = [piece for piece in pieces if piece]
+        self._reader = reader
+        self._loop = asyncio.get_running_loop()
+        self._is_closing = False
+
+    def write(self, data: Any) -> None:
+        pieces, self._pieces = self._pieces, []
+        for piece in pieces:
+            self._loop.call_soon(self._say, self._reader.data_received, piece)
+        self._loop.call_soon(self._say, self._reader.eof_received)
+
+    def _say(self, word: Any, *given: bytes) -> None:
+        if not self._is_closing:
+            word(*given)
+
+    def is_closing(self) -> bool:
+        return self._is_closing
+
+    def abort(self) -> None:
+        self._is_closing = True
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+    def get_extra_info(self, name: str) -> None: ...
+
+
 class Peer:
     """What the next connections are answered with."""
 
@@ -55,13 +88,27 @@ class Peer:
         self.connections += 1
         return Played(self.pieces)
 
+    async def connect_tcp(self, backend: Any, host: str, port: int, **_: Any) -> Any:
+        """What stands in the place of the asynchronous sockets' method."""
+        self.connections += 1
+        backend._clock.connecting("connect")
+        backend._clock.connected()
+        backend._stream = stream = sockets.LoopStream(backend._clock)
+        stream.connection_made(cast("Any", PlayedTransport(self.pieces, stream)))
+        return stream
+
 
 @contextmanager
 def playing() -> Iterator[Peer]:
-    """Put the peer where the blocking driver would connect to a server."""
+    """Put the peer where both drivers would connect to a server."""
     peer = Peer()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sockets, "_connect", peer.connect)
+        patch.setattr(
+            sockets.LoopSockets,
+            "connect_tcp",
+            lambda backend, *at, **more: peer.connect_tcp(backend, *at, **more),
+        )
         yield peer
 
 

@@ -12,7 +12,7 @@ from abstractcore.types import GenerateRequest, Message
 from tests.codecs.vendor_types import assert_accepted
 from tests.fakes.wires import WIRES
 from tests.properties.played import answered
-from tests.properties.test_any_answer import asked, check_answer, stream_of
+from tests.properties.test_any_answer import asked, check_answer
 
 BLOCK: dict[str, Any] = {"type": "server_tool_use", "id": "s", "name": "n", "input": {"a": 0}}
 ITEM: dict[str, Any] = {"type": "mcp_call", "id": "m", "name": "n", "score": 0}
@@ -59,13 +59,13 @@ def test_a_number_that_is_none_does_not_spoil_the_history(wire: str, streams: bo
         body = json.dumps(WHOLE[wire]).replace(": 0}", f": {number}}}")
     assert number in body
 
-    with asked(wire) as (llm, peer):
-        peer.pieces = answered(200, "text/plain", [body.encode()], ends="close")
-        response = stream_of(llm) if streams else llm.generate("Hi")
+    with asked(wire, "sync") as (asking,):
+        asking.peer.pieces = answered(200, "text/plain", [body.encode()], ends="close")
+        response = asking.streamed("Hi") if streams else asking.whole("Hi")
 
         assert response.content == "Hi"
         assert response.provider_data or response.tool_calls
-        check_answer(llm, peer, response)
+        check_answer(asking, response)
 
 
 PNG: Any = {"type": "image", "data": "aGk=", "media_type": "image/png"}
