@@ -47,6 +47,7 @@ if TYPE_CHECKING:  # what a type checker reads; at run time __getattr__ finds th
         UnsupportedFeatureError,
     )
     from abstractcore.factory import create_llm
+    from abstractcore.failover import FallbackLLM, fallback
     from abstractcore.llm import LLM
     from abstractcore.mcp import MCPClient
     from abstractcore.session import BasicSession
@@ -75,6 +76,7 @@ __all__ = [
     "EngineDeadError",
     "EngineError",
     "EvaluatorOptimizer",
+    "FallbackLLM",
     "GenerateResponse",
     "Health",
     "IncompleteStreamError",
@@ -112,6 +114,7 @@ __all__ = [
     "client",
     "create_llm",
     "errors",
+    "fallback",
     "models",
     "pretty_print",
     "tool",
@@ -134,6 +137,7 @@ _HOME = {
     "BasicSession": "session",
     **dict.fromkeys(("Client", "chat", "client"), "conversation"),
     "create_llm": "factory",
+    **dict.fromkeys(("FallbackLLM", "fallback"), "failover"),
 }  # the others are errors
 
 

@@ -11,6 +11,7 @@ from abstractcore.agents.printing import pretty_print
 from abstractcore.agents.runs import AwaitedRuns
 from abstractcore.errors import ConfigurationError
 from abstractcore.factory import Options, create_llm
+from abstractcore.failover import fallback
 from abstractcore.generation.ask import Sampling
 from abstractcore.llm import LLM
 from abstractcore.mcp import AsyncMCPClient as MCPClient
@@ -44,6 +45,7 @@ __all__ = [
     "chat",
     "client",
     "create_llm",
+    "fallback",
     "pretty_print",
     "tool",
 ]

@@ -22,6 +22,7 @@ class Collector:
         self._done: StreamChunk | None = None
         self._elapsed: float | None = None
         self._spent = Usage()
+        self._warnings: list[str] = []
         self.parsed: Any = None
 
     def add(self, chunk: StreamChunk) -> None:
@@ -41,6 +42,15 @@ class Collector:
         self._spent = self.response().usage
         self._content, self._reasoning, self._tool_calls = [], [], []
         self._done = None
+
+    def answered_by(self, provider: str, model: str) -> None:
+        """Note who answers from here, where that is not known from the beginning."""
+        self._provider, self._model = provider, model
+
+    def warn(self, warning: str) -> None:
+        """Add a line to the warnings of the turn, unless it is there."""
+        if warning not in self._warnings:
+            self._warnings.append(warning)
 
     @property
     def is_whole(self) -> bool:
@@ -75,7 +85,7 @@ class Collector:
             provider=self._provider,
             request_id=end.get("request_id") or end.get("response_id"),
             gen_time=None if self._elapsed is None else self._elapsed * 1000.0,
-            warnings=list(end.get("warnings", ())),
+            warnings=[*self._warnings, *end.get("warnings", ())],
             raw=end.get("raw"),
             parsed=self.parsed,
             provider_data=end.get("provider_data"),

@@ -24,6 +24,7 @@ REMOTE: dict[str, tuple[tuple[str, ...], str]] = {
     "tools_passthrough.py": (OPENAI, "get_weather({'city': 'Paris'})"),
     "images.py": ((*OPENAI, "photo.png"), TEXT),
     "switch_provider.py": ((*OPENAI, "ollama", "qwen3:4b-instruct"), "ollama: Your name is Alice."),
+    "fallback.py": (("openai:gpt-5-mini", "ollama:qwen3:4b-instruct"), f"openai: {TEXT}"),
     "sse_server.py": ((), '"done": true'),
     "research_parallel.py": (("openai:gpt-5-mini", "Is a wooden house a good idea?"), TEXT),
 }

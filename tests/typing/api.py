@@ -19,6 +19,7 @@ from abstractcore import (
     BasicSession,
     ConfigurationError,
     ConnectionFailedError,
+    FallbackLLM,
     GenerateResponse,
     IncompleteStreamError,
     MCPToolsChangedError,
@@ -34,6 +35,7 @@ from abstractcore import (
     Usage,
     aio,
     create_llm,
+    fallback,
     tool,
 )
 from abstractcore.mcp import AsyncMCPClient
@@ -84,6 +86,8 @@ assert_type(llm, LLM)
 assert_type(llm.provider, str)
 assert_type(llm.model, str)
 assert_type(create_llm("openai:gpt-5-mini"), LLM)
+assert_type(fallback([llm], on=RateLimitError, max_failures=2), FallbackLLM)
+assert_type(fallback([llm]).generate("hi"), GenerateResponse)
 assert_type(
     create_llm(
         "vllm",
