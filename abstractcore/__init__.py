@@ -7,7 +7,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # what a type checker reads; at run time __getattr__ finds the same names
-    from abstractcore import aio, errors, models, tools, types
+    from abstractcore import aio, errors, models, testing, tools, types
     from abstractcore.agents.agent import Agent
     from abstractcore.agents.printing import pretty_print
     from abstractcore.agents.workflows import Chain, EvaluatorOptimizer, Parallel, Router
@@ -117,12 +117,13 @@ __all__ = [
     "fallback",
     "models",
     "pretty_print",
+    "testing",
     "tool",
     "tools",
     "types",
 ]
 
-_ROOMS = ("aio", "errors", "models", "tools", "types")
+_ROOMS = ("aio", "errors", "models", "testing", "tools", "types")
 _HOME = {
     "Agent": "agents.agent",
     "pretty_print": "agents.printing",
