@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from abstractcore.codecs.json_text import clean
 from abstractcore.errors import ConfigurationError, SessionError
-from abstractcore.generation.messages import check_sampling, clean_messages
+from abstractcore.generation.messages import check_sampling, checked_text, clean_messages
 from abstractcore.types import Message
 
 FORMAT = "abstractcore.session"
@@ -33,7 +33,7 @@ def sendable(system_prompt: str | None, messages: Sequence[Mapping[str, Any]]) -
     refuse the one without the other.
     """
     cleaned = _paired(clean_messages(messages))
-    texts = [] if system_prompt is None else [system_prompt]
+    texts = [] if system_prompt is None else [checked_text(system_prompt, "system_prompt")]
     while cleaned and cleaned[0]["role"] == "system" and isinstance(cleaned[0]["content"], str):
         texts.append(cast("str", cleaned.pop(0)["content"]))
     if texts:

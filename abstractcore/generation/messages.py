@@ -36,7 +36,7 @@ def build_messages(
         raise ConfigurationError("Nothing to send: pass a prompt or messages.")
     built = clean_messages(() if messages is None else messages)
     if system_prompt is not None:
-        built.insert(0, {"role": "system", "content": _text(system_prompt, "system_prompt")})
+        built.insert(0, {"role": "system", "content": checked_text(system_prompt, "system_prompt")})
     if prompt is not None:
         built.append(user_message(prompt, media))
     elif images := image_parts(media):
@@ -46,7 +46,7 @@ def build_messages(
 
 def user_message(prompt: str, media: Media | Sequence[Media] | None = None) -> Message:
     """Make the user's message of *prompt* and the images that go with it."""
-    return {"role": "user", "content": _with_images(_text(prompt, "prompt"), image_parts(media))}
+    return {"role": "user", "content": _with_images(checked_text(prompt, "prompt"), image_parts(media))}
 
 
 def clean_messages(messages: Sequence[Mapping[str, Any]]) -> list[Message]:
@@ -86,7 +86,7 @@ def _content(content: Any, role: Role, where: str) -> str | list[ContentPart]:
     if content is None and role == "assistant":
         return ""
     if isinstance(content, str):
-        return _text(content, f"{where}.content")
+        return checked_text(content, f"{where}.content")
     if not isinstance(content, (list, tuple)):
         _refuse(f"{where}.content", f"expected text or a list of parts, not {type(content).__name__}")
     parts = cast("Sequence[Any]", content)
@@ -103,7 +103,7 @@ def _part(raw: Any, where: str) -> ContentPart:
 
 
 def _text_part(part: Mapping[str, Any], where: str) -> ContentPart:
-    return {"type": "text", "text": _text(part.get("text"), f"{where}.text")}
+    return {"type": "text", "text": checked_text(part.get("text"), f"{where}.text")}
 
 
 def _image_part(part: Mapping[str, Any], where: str) -> ContentPart:
@@ -128,14 +128,14 @@ def _tool_call(raw: Any, where: str) -> ToolCallDict:
     function = _mapping(call.get("function", call), f"{where}.function")
     call_id, arguments, words = call.get("id"), function.get("arguments"), function.get("arguments_raw")
     if isinstance(arguments, str):
-        arguments, words = _parsed_arguments(_text(arguments, f"{where}.arguments"))
+        arguments, words = _parsed_arguments(checked_text(arguments, f"{where}.arguments"))
     cleaned: ToolCallDict = {
-        "id": "" if call_id is None else _text(call_id, f"{where}.id"),
-        "name": _text(function.get("name"), f"{where}.name"),
+        "id": "" if call_id is None else checked_text(call_id, f"{where}.id"),
+        "name": checked_text(function.get("name"), f"{where}.name"),
         "arguments": {} if arguments is None else _object(arguments, f"{where}.arguments"),
     }
     if words is not None:
-        cleaned["arguments_raw"] = _text(words, f"{where}.arguments_raw")
+        cleaned["arguments_raw"] = checked_text(words, f"{where}.arguments_raw")
     return cleaned
 
 
@@ -198,7 +198,8 @@ def _answered(given: str, unanswered: list[tuple[str, str]], where: str) -> str:
 # ---- values ----------------------------------------------------------------------------------
 
 
-def _text(value: Any, where: str) -> str:
+def checked_text(value: Any, where: str) -> str:
+    """Give *value* back; ConfigurationError, which says *where*, when it is no text that can be sent."""
     if not isinstance(value, str):
         _refuse(where, f"expected text, not {type(value).__name__}")
     position = strict_json.surrogate_at(value)
@@ -240,11 +241,11 @@ _PARTS: dict[str, Callable[[Mapping[str, Any], str], ContentPart]] = {
 # The key that is read, the field of a message that it becomes, and how.
 _FIELDS: tuple[tuple[str, str, Callable[[Any, str], Any]], ...] = (
     ("tool_calls", "tool_calls", _tool_calls),
-    ("tool_call_id", "tool_call_id", _text),
-    ("reasoning", "reasoning", _text),
-    ("reasoning_content", "reasoning", _text),
-    ("name", "name", _text),
-    ("timestamp", "timestamp", _text),
+    ("tool_call_id", "tool_call_id", checked_text),
+    ("reasoning", "reasoning", checked_text),
+    ("reasoning_content", "reasoning", checked_text),
+    ("name", "name", checked_text),
+    ("timestamp", "timestamp", checked_text),
     ("metadata", "metadata", _object),
     ("provider_data", "provider_data", _object),
 )
@@ -301,7 +302,7 @@ def check_sampling(
 
 def check_tool_choice(choice: str | None) -> str | None:
     """Give the choice back; on some wires it is not sent, and it is refused on all alike."""
-    return None if choice is None else _text(choice, "tool_choice")
+    return None if choice is None else checked_text(choice, "tool_choice")
 
 
 def check_timeout(seconds: float | None) -> float | None:
@@ -362,7 +363,7 @@ def _stop(stop: str | Sequence[str]) -> tuple[str, ...]:
         stop = (stop,)
     if not isinstance(cast("object", stop), (list, tuple)):
         _refuse("stop", f"expected a text or a list of texts, not {type(stop).__name__}")
-    texts = tuple(_text(text, f"stop[{index}]") for index, text in enumerate(stop))
+    texts = tuple(checked_text(text, f"stop[{index}]") for index, text in enumerate(stop))
     if "" in texts:
         _refuse("stop", "an empty text would end every answer at once")
     return texts

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.any_wire import at_once, text
+from tests.fakes.any_wire import text
 from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import Surface, WholeOrStream
 from tests.fakes.wires import Wire
@@ -16,62 +16,6 @@ from tests.fakes.wires import Wire
 from .per_wire import Meaningless, rows
 
 ANSWER = "Grüße, 世界 🌍."
-
-ODD_LABELS: dict[str, dict[str, str]] = {
-    "text/plain": {"Content-Type": "text/plain"},
-    "no type": {"Content-Type": ""},
-    "unknown charset": {"Content-Type": "application/json; charset=x-klingon"},
-    "wrong charset": {"Content-Type": "application/json; charset=latin-1"},
-    "octets": {"Content-Type": "application/octet-stream"},
-    "identity": {"Content-Encoding": "identity"},
-}
-
-
-@pytest.mark.parametrize("name", ODD_LABELS)
-def test_the_body_counts_and_not_its_label(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, wire: Wire, name: str
-) -> None:
-    """1.3 text/plain but valid JSON, charset label unknown; for a stream of events too."""
-    labelled = text(ANSWER, headers=ODD_LABELS[name])
-    llm = wire.llm(server)
-
-    server.replies(at_once(labelled))
-    assert whole_or_stream.ask(surface, llm, "Hi").content == ANSWER
-
-    server.replies(labelled)
-    assert whole_or_stream.ask(surface, llm, "Hi").content == ANSWER
-
-
-@pytest.mark.parametrize("bom", [b"\xef\xbb\xbf", b"\xef\xbb\xbf\n ", b"\r\n\t"])
-def test_a_byte_order_mark_is_passed_over(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, wire: Wire, bom: bytes
-) -> None:
-    """1.3 BOM, and blanks before the JSON."""
-    server.replies(at_once(text(ANSWER)).rewritten(lambda body: bom + body))
-
-    assert whole_or_stream.ask(surface, wire.llm(server), "Hi").content == ANSWER
-
-
-@pytest.mark.parametrize(("size", "chunked"), [(1, False), (1, True), (2, True)])
-def test_an_answer_in_single_bytes_is_the_same(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, wire: Wire, size: int, chunked: bool
-) -> None:
-    """1.3, 1.4: JSON in place of a stream is read as it is, however it arrives, its BOM in two pieces too."""
-    marked = at_once(text(ANSWER)).rewritten(lambda body: b"\xef\xbb\xbf" + body, chunked=chunked)
-    server.replies(marked.in_pieces(size))
-
-    assert whole_or_stream.ask(surface, wire.llm(server), "Hi").content == ANSWER
-
-
-@pytest.mark.parametrize("size", [1, 10_000], ids=["single bytes", "at once"])
-def test_json_over_several_lines_is_an_answer(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, wire: Wire, size: int
-) -> None:
-    """1.3, 1.5: JSON instead of a stream, as some servers write it."""
-    pretty = at_once(text(ANSWER)).rewritten(lambda body: json.dumps(json.loads(body), indent=2).encode())
-    server.replies(pretty.in_pieces(size))
-
-    assert whole_or_stream.ask(surface, wire.llm(server), "Hi").content == ANSWER
 
 
 CALLS_ARE_PARTS = Meaningless("calls are parts like the texts, and have no list of their own")

@@ -3,72 +3,27 @@
 from __future__ import annotations
 
 import tracemalloc
-import zlib
 from typing import Any
 
 import pytest
 
 from abstractcore.errors import ConfigurationError, ResponseError
 from tests.fakes import faults
-from tests.fakes.any_wire import at_once, text
-from tests.fakes.replies import Reply
+from tests.fakes.any_wire import text
 from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import Surface, WholeOrStream
 from tests.fakes.wires import Wire
 
 from .asking import KEY, assert_told, failure_of
-from .test_body import ANSWER, assert_unusable
+from .rows_body import ANSWER
 
 MEGABYTE = 1024 * 1024
 
 
-def compressed(bits: int, encoding: str, *, members: int = 1) -> Reply:
-    """A whole answer, compressed in so many parts one after the other."""
-
-    def pack(body: bytes) -> bytes:
-        size = -(-len(body) // members)
-        return b"".join(
-            zlib.compress(body[start : start + size], 9, bits) for start in range(0, len(body), size)
-        )
-
-    return at_once(text(ANSWER, headers={"Content-Encoding": encoding})).rewritten(pack)
-
-
-@pytest.mark.parametrize("size", [1, 10_000], ids=["single bytes", "at once"])
-@pytest.mark.parametrize(
-    ("bits", "encoding"), [(31, "gzip"), (31, "X-GZip"), (15, "deflate"), (-15, "deflate")]
-)
-def test_a_compressed_body_is_opened(
-    surface: Surface,
-    whole_or_stream: WholeOrStream,
-    server: FakeServer,
-    wire: Wire,
-    bits: int,
-    encoding: str,
-    size: int,
-) -> None:
-    """1.3 gzip ok; deflate with and without its header."""
-    server.replies(compressed(bits, encoding).in_pieces(size))
-
-    assert whole_or_stream.ask(surface, wire.llm(server), "Hi").content == ANSWER
-    assert server.open_sockets == 1
-
-
-def test_a_gzip_of_several_members_is_opened_whole(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, wire: Wire
-) -> None:
-    """1.3 gzip ok: RFC 1952 allows one member after the other."""
-    server.replies(compressed(31, "gzip", members=3).in_pieces(7))
-
-    assert whole_or_stream.ask(surface, wire.llm(server), "Hi").content == ANSWER
-
-
-def test_a_compressed_answer_of_any_wire_is_opened(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, wire: Wire
-) -> None:
-    """1.3 gzip ok, whole and streamed."""
-    server.replies(faults.gzipped(text(ANSWER)))
-    assert whole_or_stream.ask(surface, wire.llm(server), "Hi").content == ANSWER
+def assert_unusable(failure: Any, server: FakeServer, waits: list[float]) -> None:
+    """A 200 that cannot be used was billed all the same: it is not asked for again."""
+    assert_told(failure, ResponseError, attempts=1, retryable=False)
+    assert (len(server.requests), waits) == (1, [])
 
 
 def test_a_compressed_stream_is_opened_as_it_arrives(
@@ -79,22 +34,6 @@ def test_a_compressed_stream_is_opened_as_it_arrives(
 
     with surface.open_stream(wire.llm(server), "Hi") as stream:
         assert stream.next().content == ANSWER[:4]
-
-
-@pytest.mark.parametrize("fault", ["garbage", "truncated"])
-def test_a_damaged_compression_is_unusable(
-    surface: Surface,
-    whole_or_stream: WholeOrStream,
-    server: FakeServer,
-    wire: Wire,
-    waits: list[float],
-    fault: Any,
-) -> None:
-    """1.3 gzip garbage / truncated."""
-    server.replies(faults.gzipped(at_once(text(ANSWER)), fault=fault))
-
-    assert_unusable(failure_of(surface, whole_or_stream, wire.llm(server, api_key=KEY)), server, waits)
-    server.wait_for(lambda s: s.open_sockets <= 1)
 
 
 def test_a_compression_that_was_not_asked_for_is_unusable(

@@ -1,74 +1,19 @@
-"""FAULTS 1.4 through the whole stack: however the stream is written, the exact text comes out."""
+"""FAULTS 1.4, beside the rows of the matrix: when things come, how long they take, what stands between."""
 
 from __future__ import annotations
 
-import re
 import time
 from typing import Any
 
-import pytest
-
 from tests.fakes import any_wire
-from tests.fakes.replies import Chunk, Hang
+from tests.fakes.replies import Hang
 from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import Surface
-from tests.fakes.wires import WIRES, Wire
+from tests.fakes.wires import Wire
 
-from .bending import Change, bent, events_of, one_write, over_many_lines, with_between, writes_of
+from .bending import bent, events_of, one_write
 from .per_wire import Meaningless, rows
-
-# Each of these has cut an event in two in some reader: U+2028 and 0x85 where str.splitlines is used,
-# 0x0b and 0x1c too; the emoji and the flag where bytes are decoded piece by piece.
-TEXT = "Héllo 🌍🇫🇷, a\u2028b\x85c\x0bd\x1ce\u2029f\r\ng\n\ndata: not an event\n: nor a comment\u200d."
-
-
-def crlf(data: bytes) -> bytes:
-    return data.replace(b"\n", b"\r\n")
-
-
-def cr(data: bytes) -> bytes:
-    return data.replace(b"\n", b"\r")
-
-
-FRAMINGS: dict[str, Change] = {
-    "all in one write": one_write,
-    "1-byte writes": writes_of(1),
-    "3-byte writes through UTF-8": writes_of(3),
-    "7-byte writes": writes_of(7),
-    "CRLF": lambda data: [crlf(data)],
-    "CRLF split between reads": lambda data: re.split(rb"(?<=\r)", crlf(data)),
-    "CR only": lambda data: [cr(data)],
-    "CR only, cut at each": lambda data: re.split(rb"(?<=\r)", cr(data)),
-    "BOM": lambda data: [b"\xef\xbb\xbf" + data],
-    "BOM in two writes": lambda data: [b"\xef", b"\xbb\xbf" + data],
-    "BOM in a write of its own": lambda data: [b"\xef\xbb\xbf", data],
-    "blank lines": with_between(b"\n\n\n"),
-    "blank lines at both ends": lambda data: [b"\n\r\n" + data + b"\n\n"],
-    "the last line without its end": lambda data: [data.rstrip(b"\n")],
-    "the last event without its blank line": lambda data: [data[:-1]],
-    "what follows the end": lambda data: [data + data],
-}
-OF_EVENTS: dict[str, Change] = {
-    "no space after the colon": lambda data: [re.sub(rb"(?m)^(data|event): ", rb"\1:", data)],
-    "comments": with_between(b": keep-alive\n\n:\n"),
-    "id, retry and unknown fields": with_between(b"id: 7\nretry: 10\nwhat: is this\nevent\n"),
-    "odd characters in a comment": with_between(": \u2028\x85\x0b\x1c\n".encode()),
-    "multi-line data": over_many_lines,
-    "ping events": with_between(b'event: ping\ndata: {"type": "ping"}\n\n'),
-    "empty data": with_between(b"data:\n\n"),
-}
-NO_FIELDS = Meaningless("lines of JSON have no fields and no comments")
-CASES = {name: {wire: name for wire in WIRES} for name in FRAMINGS} | {
-    name: {wire.name: name if wire.has_events else NO_FIELDS for wire in WIRES.values()} for name in OF_EVENTS
-}
-
-
-@rows(CASES, "name")
-def test_the_exact_text_comes_out(name: str, surface: Surface, server: FakeServer, wire: Wire) -> None:
-    """1.4: one row a case, NDJSON cut anywhere among them."""
-    server.replies(bent(any_wire.text(TEXT), (FRAMINGS | OF_EVENTS)[name]))
-
-    assert_is_exact(surface, server, wire)
+from .rows_stream import TEXT
 
 
 def assert_is_exact(surface: Surface, server: FakeServer, wire: Wire) -> None:
@@ -80,14 +25,6 @@ def assert_is_exact(surface: Surface, server: FakeServer, wire: Wire) -> None:
         assert stream.response.usage.total_tokens == 12  # on the chat wire, of a chunk with `choices: []`
     assert [chunk.phase for chunk in chunks].count("done") == 1
     assert chunks[-1].is_done()
-
-
-def test_unknown_events_are_passed_over(surface: Surface, server: FakeServer, wire: Wire) -> None:
-    """1.4: unknown/ping events, in the framing of each wire."""
-    unknown = wire.dialect.event_bytes({"type": "aura", "aura": [{"x": None}]})
-    server.replies(bent(any_wire.text(TEXT), with_between(unknown)))
-
-    assert_is_exact(surface, server, wire)
 
 
 NO_DELTA = Meaningless("a delta is a text, and nothing holds it")
@@ -126,35 +63,6 @@ def test_a_delta_of_null_says_nothing(surface: Surface, server: FakeServer, wire
     assert_is_exact(surface, server, wire)
 
 
-ONLY_END = Meaningless("the event that ends the answer is the one that says why it ended")
-
-
-@rows(
-    {
-        "no end mark": {
-            "openai_chat": one_write,
-            "openai_responses": ONLY_END,
-            "anthropic_messages": one_write,
-            "ollama_chat": ONLY_END,
-        },
-        "no end mark, and the last line cut": {
-            "openai_chat": lambda data: [data.rstrip(b"\n")],
-            "openai_responses": ONLY_END,
-            "anthropic_messages": lambda data: [data.rstrip(b"\n")],
-            "ollama_chat": ONLY_END,
-        },
-    },
-    "change",
-)
-def test_a_finish_reason_ends_an_answer_without_an_end_mark(
-    surface: Surface, server: FakeServer, wire: Wire, change: Change
-) -> None:
-    """1.4: finish_reason without [DONE]; last line without newline."""
-    server.replies(bent(any_wire.text(TEXT, done=False), change))
-
-    assert_is_exact(surface, server, wire)
-
-
 def test_a_whole_stream_gives_its_connection_back(surface: Surface, server: FakeServer, wire: Wire) -> None:
     """1.4: the end mark is not the end of the body; the rest is drained, and the connection serves again."""
     server.replies(any_wire.text("once"))
@@ -182,33 +90,6 @@ def test_an_event_of_three_megabytes_is_read_in_linear_time(
     small, large = seconds(750_000), seconds(3_000_000)
 
     assert large < 10 * small + 0.2
-
-
-def test_what_follows_the_end_mark_is_dropped(surface: Surface, server: FakeServer, wire: Wire) -> None:
-    """1.4: data after the terminal event ends the answer now, whatever it is."""
-    more = wire.dialect.event_bytes("not JSON")
-    server.replies(bent(any_wire.text(TEXT), lambda data: [data, events_of(data)[0], more]))
-    llm = wire.llm(server)
-
-    for _ in range(2):
-        with surface.open_stream(llm, "hi") as stream:
-            stream.rest()
-            assert stream.response.content == TEXT
-
-
-@pytest.mark.parametrize("after", [[], [Chunk(b"data: more\n\n")]], ids=["silence", "data"])
-def test_a_server_that_hangs_after_the_end_mark_holds_nobody(
-    surface: Surface, server: FakeServer, wire: Wire, after: list[Chunk]
-) -> None:
-    """1.4: drain at most 100 ms, then release the socket."""
-    server.replies(bent(any_wire.text(TEXT), one_write, *after, Hang()))
-    begun = time.monotonic()
-
-    chunks = surface.stream(wire.llm(server), "hi")
-
-    assert time.monotonic() - begun < 1.0
-    assert "".join(chunk.content for chunk in chunks) == TEXT
-    surface.wait_for(server, lambda s: s.disconnects == 1 and s.open_sockets == 0)
 
 
 def test_the_end_mark_is_given_out_before_the_body_is_drained(

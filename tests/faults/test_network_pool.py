@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -87,3 +88,16 @@ def test_a_call_that_gets_no_connection_is_told_which_limit_it_met(
     assert whole_or_stream.ask(surface, llm, "Hi").content == ANSWER
     assert isinstance(first.outcome(1), RequestTimeoutError)
     assert server.max_open_sockets == 1
+
+
+def test_files_beyond_the_first_thousand_are_no_trouble(server: FakeServer, wire: Wire) -> None:
+    """Thousands of open files: `select` cannot take a descriptor over 1023, and none of it may show."""
+    server.replies(text("fine"))
+    held = [os.dup(0) for _ in range(1100)]
+    try:
+        llm = wire.llm(server)
+        assert [llm.generate("Hi").content for _ in range(2)] == ["fine", "fine"]
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+    assert server.connections == 1

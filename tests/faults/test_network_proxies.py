@@ -50,25 +50,6 @@ def test_a_redirect_is_told_and_not_followed(
     assert server.open_sockets == 1
 
 
-@pytest.mark.parametrize("target", ["{url}{path}", "", "http://[broken", "/elsewhere"])
-def test_a_redirect_to_nowhere_or_in_a_loop_is_told_the_same_way(
-    surface: Surface,
-    whole_or_stream: WholeOrStream,
-    server: FakeServer,
-    wire: Wire,
-    waits: list[float],
-    target: str,
-) -> None:
-    """1.1 redirect loop, and a location that is none."""
-    server.replies(faults.redirect(target.format(url=server.url, path=wire.path), status=302))
-
-    failure = failure_of(surface, whole_or_stream, wire.llm(server, api_key=KEY))
-
-    assert_told(failure, APIError, status_code=302, attempts=1, retryable=False)
-    assert failure.location in (None, "127.0.0.1")
-    assert (len(server.requests), waits) == (1, [])
-
-
 # Proxies.
 
 

@@ -6,6 +6,7 @@ import logging
 import pickle
 import traceback
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from abstractcore.errors import AbstractCoreError, ConfigurationError
 from tests.fakes import faults
 from tests.fakes.any_wire import error, text
 from tests.fakes.proxy import FakeProxy
+from tests.fakes.replies import Reply, whole
 from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import AsyncSurface, Surface, WholeOrStream
 from tests.fakes.wires import Wire
@@ -203,3 +205,41 @@ def test_a_closed_llm_shows_no_key(surface: Surface, server: FakeServer, wire: W
         surface.generate(llm, PROMPT)
 
     assert_keeps_secrets(caught.value)
+
+
+# What the server repeats.
+
+ECHOES: dict[str, Callable[[str], Reply]] = {
+    "message": lambda key: error(401, f"Incorrect API key provided: {key}."),
+    "code": lambda key: error(401, "bad key", code=key),
+    "text": lambda key: whole(401, f"bad key {key}", headers={"Content-Type": "text/plain"}),
+    "field": lambda key: whole(401, {"error": {"message": "no", "param": [{key: [key]}]}}),
+    "200": lambda key: whole(200, {"error": {"message": f"bad {key}", "code": "x", "param": key}}),
+    "200 text": lambda key: whole(200, f"bad {key}"),
+    "200 page": lambda key: whole(200, f"<p>bad {key}"),
+    "200 shape": lambda key: whole(200, {"choices": [{"message": f"bad {key}"}]}),
+    "header": lambda key: error(400, headers={"X-Request-Id": f"for {key}"}),
+}
+
+
+@pytest.mark.parametrize("name", ECHOES)
+def test_a_key_that_the_server_repeats_stands_nowhere(
+    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, wire: Wire, name: str
+) -> None:
+    """1.2: replaced by its last four characters at most, in every field; 1.10."""
+    server.replies(ECHOES[name](KEY))
+
+    failure = failure_of(surface, whole_or_stream, wire.llm(server, api_key=KEY, max_retries=0))
+
+    assert "0123456789" not in f"{failure!r} {failure!s} {failure.args!r} {vars(failure)!r}"
+
+
+def test_a_key_in_a_header_of_the_callers_own_stands_nowhere(
+    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, wire: Wire
+) -> None:
+    """1.10: `headers=` may hold a key too."""
+    server.replies(error(400))
+
+    failure_of(surface, whole_or_stream, wire.llm(server, headers={"X-Api-Key": KEY}))
+
+    assert server.requests[0].headers["x-api-key"] == KEY

@@ -114,15 +114,10 @@ REPLIES: dict[str, Reply] = {
     "a stream that breaks with an error": any_wire.failing("x", f"bad key {KEY}", code=KEY, type=KEY),
     "a stream of bad data": any_wire.garbled("", f"{KEY} is not JSON"),
     "a stream that breaks with bad data": any_wire.garbled("x", f'{{"{KEY}": "{KEY}'),
-    "a cut stream": any_wire.streamed(any_wire.unfinished("x", ending="close")),
     "not HTTP": scripted(faults.Send(f"220 {KEY}\r\n".encode()), faults.Close()),
     "a broken head": scripted(faults.Send(f"HTTP/1.1 200 OK\r\n{KEY} broken\r\n\r\n".encode())),
     "closes": faults.closes(),
-    "resets": faults.resets(),
-    "hangs": faults.hangs(),
-    "hangs in the body": any_wire.text("four").cut(0.5, ending="hang"),
     "an odd compression": scripted(Head(200, (("Content-Encoding", KEY), ("Content-Length", "0")))),
-    "broken gzip": faults.gzipped(any_wire.text("x"), fault="garbage"),
     "deep": faults.deep_json(),
 }
 
@@ -136,7 +131,7 @@ def test_no_failure_shows_a_key(
     llm = planted(server, wire, max_retries=0)
 
     with pytest.raises(Exception) as caught:  # noqa: PT011
-        whole_or_stream.ask(surface, llm, "hi", timeout=0.15 if "hangs" in name else 5)
+        whole_or_stream.ask(surface, llm, "hi", timeout=5)
 
     assert_failure_clean(caught.value)
 

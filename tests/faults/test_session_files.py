@@ -59,39 +59,6 @@ def child(code: str, *arguments: str) -> str:
 # ---- whole or not at all ----------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_a_kill_during_save_leaves_the_old_file_or_the_new(tmp_path: Path) -> None:
-    """1.9: kill -9 during save, 25 times."""
-    said = child(
-        """
-        import os, random, signal, sys, time
-        from abstractcore import BasicSession
-
-        path = sys.argv[1]
-        session = BasicSession()
-        seen = set()
-        for number in range(25):
-            reading, writing = os.pipe()
-            if (pid := os.fork()) == 0:
-                for turn in range(10_000):
-                    session.messages[:] = [{"role": "user", "content": str(turn % 2) * 300_000}]
-                    session.save(path)
-                    os.write(writing, b".")
-            os.read(reading, 1)
-            time.sleep(random.random() * 0.02)
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-            os.close(reading), os.close(writing)
-            (message,) = BasicSession.load(path).messages
-            assert len(message["content"]) == 300_000 and len(set(message["content"])) == 1
-            seen.add(message["content"][0])
-        print(sorted(seen))
-        """,
-        str(tmp_path / "session.json"),
-    )
-    assert said == "['0', '1']\n"
-
-
 @pytest.mark.parametrize("call", ["open", "fsync", "replace"])
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EACCES])
 def test_a_disk_that_refuses_leaves_the_old_file(

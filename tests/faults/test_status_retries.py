@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from abstractcore.errors import (
-    IncompleteStreamError,
     RateLimitError,
     RequestTimeoutError,
     ServerError,
@@ -27,44 +26,9 @@ from tests.fakes.wires import Wire
 
 from .asking import assert_told, failure_of
 
-NOON = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
-
-
-def date(seconds: float = 0) -> str:
-    return format_datetime(NOON + timedelta(seconds=seconds), usegmt=True)
-
 
 def limited(status: int = 429, **headers: str) -> Reply:
     return error(status, headers={name.replace("_", "-"): value for name, value in headers.items()})
-
-
-FOLLOWED: dict[str, tuple[Reply, float]] = {
-    "seconds": (limited(Retry_After="1"), 1.0),
-    "a fraction": (limited(Retry_After="1.5"), 1.5),
-    "zero": (limited(Retry_After="0"), 0.0),
-    "milliseconds": (limited(Retry_After_Ms="1500", Retry_After="7"), 1.5),
-    "a date beside Date": (limited(Retry_After=date(2), Date=date()), 2.0),
-    "60": (limited(Retry_After="60"), 60.0),
-    "of a 503": (limited(503, Retry_After="1"), 1.0),
-}
-
-
-@pytest.mark.parametrize("name", FOLLOWED)
-def test_a_wait_that_the_server_asks_for_is_waited(
-    surface: Surface,
-    whole_or_stream: WholeOrStream,
-    server: FakeServer,
-    wire: Wire,
-    waits: list[float],
-    name: str,
-) -> None:
-    """1.2 Retry-After `1`, HTTP date: at least that long, and at most a second more."""
-    reply, seconds = FOLLOWED[name]
-    server.replies(reply, text("Later."))
-
-    assert whole_or_stream.ask(surface, wire.llm(server), "Hi").content == "Later."
-    assert len(waits) == 1
-    assert seconds <= waits[0] <= seconds + 1
 
 
 def test_a_date_without_a_date_header_is_read_by_our_own_clock(
@@ -77,59 +41,6 @@ def test_a_date_without_a_date_header_is_read_by_our_own_clock(
     surface.generate(wire.llm(server), "Hi")
 
     assert 27 <= waits[0] <= 31
-
-
-@pytest.mark.parametrize("value", ["86400", "61", "1e400", "inf", "Infinity", date(86_400)])
-def test_a_wait_that_is_too_long_is_not_waited(
-    surface: Surface,
-    whole_or_stream: WholeOrStream,
-    server: FakeServer,
-    wire: Wire,
-    waits: list[float],
-    value: str,
-) -> None:
-    """1.2 Retry-After 86400 / 1e400 / inf: RateLimitError now."""
-    server.replies(limited(Retry_After=value, Date=date()))
-
-    failure = failure_of(surface, whole_or_stream, wire.llm(server))
-
-    assert_told(failure, RateLimitError, attempts=1)
-    assert failure.retry_after > 60
-    assert (len(server.requests), waits) == (1, [])
-
-
-IGNORED = [
-    "-5",
-    "nan",
-    "NaN",
-    "-inf",
-    "soon",
-    "",
-    "1 second",
-    "Thu, 99 Foo 2026",
-    date(-60),
-    "١",
-    "\x7f",
-    "1,2",
-]
-
-
-@pytest.mark.parametrize("value", IGNORED)
-def test_a_wait_that_makes_no_sense_is_ours_to_choose(
-    surface: Surface,
-    whole_or_stream: WholeOrStream,
-    server: FakeServer,
-    wire: Wire,
-    waits: list[float],
-    value: str,
-) -> None:
-    """1.2 Retry-After −5 / nan / garbage / past date: our own backoff; parsing never raises."""
-    raw_value = value.encode().decode("latin-1")
-    server.replies(limited(Retry_After=raw_value, Date=date()), text("Later."))
-
-    assert whole_or_stream.ask(surface, wire.llm(server), "Hi").content == "Later."
-    assert len(waits) == 1
-    assert 0 <= waits[0] <= 0.5
 
 
 def test_the_backoff_doubles_and_has_full_jitter(
@@ -166,18 +77,6 @@ def test_the_caller_says_how_often(
 # The call's time.
 
 
-def test_a_retry_that_would_overrun_the_deadline_is_not_waited_for(
-    surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, wire: Wire, waits: list[float]
-) -> None:
-    """B7: the real error, at once."""
-    server.replies(limited(Retry_After="30"))
-
-    failure = failure_of(surface, whole_or_stream, wire.llm(server, timeout=20))
-
-    assert_told(failure, RateLimitError, attempts=1, retry_after=30.0, retryable=True)
-    assert (len(server.requests), waits) == (1, [])
-
-
 def test_the_second_retry_may_be_the_one_that_has_no_time(
     surface: Surface, whole_or_stream: WholeOrStream, server: FakeServer, wire: Wire, waits: list[float]
 ) -> None:
@@ -210,18 +109,6 @@ def test_backoffs_and_attempts_share_one_deadline(
 
 
 # What is not retried, and what counts.
-
-
-def test_nothing_is_asked_again_once_a_chunk_was_given_out(
-    surface: Surface, server: FakeServer, wire: Wire, waits: list[float]
-) -> None:
-    """B8: only before the first chunk."""
-    server.replies(text("Once upon a time").cut(0.6), text("not this"))
-
-    failure = failure_of(surface, WholeOrStream("stream"), wire.llm(server))
-
-    assert_told(failure, IncompleteStreamError, attempts=1, retryable=False)
-    assert (len(server.requests), waits) == (1, [])
 
 
 def test_a_stream_is_retried_before_it_is_handed_out(
