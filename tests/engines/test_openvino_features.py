@@ -416,7 +416,7 @@ def test_the_next_turn_reads_its_new_tokens_only(surface: Surface, open_gguf: Op
         assert response.usage.cached_tokens is None  # the runtime does not tell
         return int(scheduler_of(llm).busy().steps - before)
 
-    long = "The quick brown fox jumps over the lazy dog. " * 110
+    long = f"{surface} " + "The quick brown fox jumps over the lazy dog. " * 110  # no other test has read it
     kept, not_kept = open_gguf(), open_gguf(prefix_cache=False)
 
     assert [steps_to_read(not_kept, long + end) for end in ("", " So?")] == [steps_to_read(kept, long)] * 2
