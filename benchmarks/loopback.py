@@ -150,6 +150,8 @@ def _ollama() -> Canned:
 CANNED = {
     b"completions": _chat(), b"responses": _responses(), b"messages": _messages(), b"chat": _ollama(),
 }  # fmt: skip
+MODELS = json.dumps({"object": "list", "data": [{"id": "test-model", "object": "model"}]}).encode()
+MODELS = _JSON % (len(MODELS), MODELS)
 ROUNDS = 4
 
 
@@ -189,6 +191,9 @@ class Server(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         path = head.split(b" ", 2)[1]
         delay = int(path.split(b"/", 2)[1]) / 1000
+        if path.endswith(b"/models"):
+            self.transport.write(MODELS)
+            return
         canned = CANNED[path.rpartition(b"/")[2]]
         if b'"stream":true' in body.replace(b" ", b""):
             self.transport.write(canned.head + canned.first)
