@@ -44,10 +44,14 @@ types: $(VENV)/.dev
 docs: $(VENV)/.dev
 	@$(BIN)/pytest tests/docs $(ARGS)
 
+# Beside others, and beside ourselves. The pictures and tables go to docs/performance.md; make bench QUICK=1
+# takes some minutes and only prints. The first run makes an environment for each peer.
 bench: $(VENV)/.dev
-	@missed=0; for benchmark in $(wildcard benchmarks/overhead.py benchmarks/batching.py benchmarks/agents.py); do \
-	    echo "== $$benchmark"; $(BIN)/python $$benchmark || missed=1; \
-	done; exit $$missed
+	@$(PIP) install --editable '.[plot]'
+	@missed=; for benchmark in overhead.py agents.py 'batching.py --quick' peers; do \
+	    set -- $$benchmark; echo "== $$benchmark"; \
+	    $(BIN)/python benchmarks/$$1 $${2:-$(if $(QUICK),--quick)} || missed="$$missed $$1"; \
+	done; test -z "$$missed" || { echo "missed:$$missed" >&2; exit 1; }
 
 # Before a release. What it finds stays in tests/fuzz/corpus, where `make test` reads it.
 MINUTES ?= 4
