@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import secrets
 import stat
@@ -23,8 +24,8 @@ def write_whole(path: Path, data: bytes) -> None:
             raise OSError(errno.EINVAL, "it is not a regular file")
     draft = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
+        # In C from the descriptor to the file that owns it: Ctrl-C finds no moment at which nobody does.
+        with open(draft, "xb", opener=functools.partial(os.open, mode=0o600)) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -40,9 +41,11 @@ def _sync_folder(folder: Path) -> None:
     if os.name != "posix":
         return
     # The file is whole and in its place: a file system that cannot sync a folder changes nothing of that.
+    opened: list[int] = []
     with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(handle)
+            opened.extend(map(os.open, [folder], [os.O_RDONLY]))  # as above: no file object takes a folder
+            os.fsync(opened[0])
         finally:
-            os.close(handle)
+            for handle in opened:
+                os.close(handle)

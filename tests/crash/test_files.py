@@ -74,6 +74,37 @@ def test_a_kill_at_any_moment_leaves_the_old_file_or_the_new(kills: int, tmp_pat
     assert all(name.startswith(".") and name.endswith(".tmp") for name in left)
 
 
+@needs_fork
+@pytest.mark.parametrize("interrupts", [40, pytest.param(400, marks=pytest.mark.slow)])
+def test_ctrl_c_at_any_moment_leaves_a_whole_file_and_no_draft(interrupts: int, tmp_path: Path) -> None:
+    """1.8, 1.9: a save that is interrupted has its draft removed, and its file closed."""
+    said = child(
+        """
+        import os, random, signal, sys, threading, time
+        from abstractcore import BasicSession
+
+        path, interrupts = sys.argv[1], int(sys.argv[2])
+        session, caught = BasicSession(), 0
+        session.add_message("user", "x" * 100_000)
+        session.save(path)
+        files = len(os.listdir("/dev/fd"))
+        while caught < interrupts:
+            try:
+                threading.Timer(random.random() * 0.004, os.kill, (os.getpid(), signal.SIGINT)).start()
+                while True:
+                    session.save(path)
+            except KeyboardInterrupt:
+                caught += 1
+            assert len(BasicSession.load(path).messages) == 1
+            assert os.listdir(os.path.dirname(path)) == ["session.json"], os.listdir(os.path.dirname(path))
+        print(len(os.listdir("/dev/fd")) - files)
+        """,
+        str(tmp_path / "session.json"),
+        str(interrupts),
+    )
+    assert int(said) == 0
+
+
 @contextlib.contextmanager
 def tiny_disk(folder: Path) -> Iterator[Path]:
     """A disk of 64 KB; only root may mount one."""
