@@ -23,6 +23,7 @@ from abstractcore.generation.retry import Retry
 from abstractcore.generation.tool_loop import Turn, turn_chunks
 from abstractcore.generation.tool_runs import ToolPolicy
 from abstractcore.providers.base import Loads
+from abstractcore.providers.stand_ins import standing_in
 from abstractcore.types import GenerateRequest, Health, StreamChunk
 
 if TYPE_CHECKING:
@@ -97,8 +98,9 @@ class LLM(Generates):
     async def _load(self, driver: Driver, progress: Watch, timeout: float | None) -> None:
         seconds = check_timeout(timeout) or self._defaults.get("timeout") or DEFAULT_TIMEOUT
         self._check_open()
-        if isinstance(self._provider, Loads):
-            await self._provider.load(driver, Deadline.after(seconds), _watcher(progress))
+        driver, provider = standing_in(driver, self._provider)
+        if isinstance(provider, Loads):
+            await provider.load(driver, Deadline.after(seconds), _watcher(progress))
 
     def load(self, progress: Watch = None, *, timeout: float | None = None) -> None:
         """Load the local model now, and not with the first call; a remote provider has nothing to load.

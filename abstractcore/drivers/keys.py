@@ -28,6 +28,10 @@ class Secret:
         """Whether an HTTP header can carry the key."""
         return self._value.isascii() and self._value.isprintable()
 
+    def is_placeholder(self) -> bool:
+        """Whether this is too short for a key, and so may be a word of any text."""
+        return len(self._value) < _SHORTEST_KEY
+
     def scrub(self, text: str) -> str:
         """Replace the key wherever it stands in *text*."""
         return text.replace(self._value, "***") if self._value in text else text

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from abstractcore.errors import (
@@ -19,6 +20,7 @@ from abstractcore.errors import (
     StructuredOutputError,
 )
 from abstractcore.generation.schema import parse_output
+from abstractcore.providers.stand_ins import standing_in
 
 if TYPE_CHECKING:
     from abstractcore.drivers.base import Deadline, Driver
@@ -40,6 +42,11 @@ class Call:
     response_model: Any = None
     runs_tools: bool = False
     """Whether an answer that calls tools is not the last word, and so need not follow the schema."""
+    before_request: BeforeRequest | None = None
+
+
+BeforeRequest = Callable[["Driver", "Deadline"], Awaitable[None]]
+"""What is awaited before each request is sent, retries among them: a limit on their rate."""
 
 
 Answer = Callable[[Call, "GenerateRequest"], AsyncGenerator["StreamChunk"]]
@@ -54,10 +61,13 @@ async def chunks(
     A failure is retried only before the first chunk has been given out. With a
     `response_model` the text is validated before `done` is given.
     """
-    attempts = _Attempts(lambda: _open(call, provider, request))
+    driver, answering = standing_in(call.driver, provider)
+    attempts = _Attempts(lambda: _open(answering.stream(call.driver, request, call.deadline)))
+    if call.before_request is not None:
+        attempts.before = partial(call.before_request, call.driver, call.deadline)
     given_out = False
     try:
-        first, source = await retry.run(call.driver, attempts.next, call.deadline)
+        first, source = await retry.run(driver, attempts.next, call.deadline)
         async with aclosing(source):
             given_out = True
             _take(call, first)
@@ -77,9 +87,10 @@ async def chunks(
 
 async def models(driver: Driver, provider: Provider, retry: Retry, deadline: Deadline) -> list[str]:
     """List the provider's models, asking again as for an answer."""
-    attempts = _Attempts(lambda: provider.models(driver, deadline))
+    waiting, answering = standing_in(driver, provider)
+    attempts = _Attempts(lambda: answering.models(driver, deadline))
     try:
-        return await retry.run(driver, attempts.next, deadline)
+        return await retry.run(waiting, attempts.next, deadline)
     except AbstractCoreError as failure:
         failure.provider, failure.model = provider.name, provider.model
         attempts.tell(failure)
@@ -95,8 +106,11 @@ class _Attempts(Generic[T]):
     def __init__(self, work: Callable[[], Awaitable[T]]) -> None:
         self._work = work
         self._number = 0
+        self.before: Callable[[], Awaitable[None]] | None = None
 
     async def next(self) -> T:
+        if self.before is not None:
+            await self.before()
         self._number += 1
         try:
             return await self._work()
@@ -131,9 +145,8 @@ def _end(call: Call) -> None:
 
 
 async def _open(
-    call: Call, provider: Provider, request: GenerateRequest
+    source: AsyncGenerator[StreamChunk],
 ) -> tuple[StreamChunk, AsyncGenerator[StreamChunk]]:
-    source = provider.stream(call.driver, request, call.deadline)
     try:
         return await anext(source), source
     except StopAsyncIteration:

@@ -40,3 +40,12 @@ class Loads(Protocol):
     ) -> None:
         """Load the model, unless it is loaded; *progress* takes a line of text for each stage."""
         ...
+
+
+@runtime_checkable
+class KeepsSecrets(Protocol):
+    """A provider that holds a key."""
+
+    def scrub(self, text: str) -> str:
+        """Replace its secrets wherever they stand in *text*."""
+        ...

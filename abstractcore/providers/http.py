@@ -66,6 +66,7 @@ class HttpProvider:
         self._base_url = where.base_url
         self._scrub_key = transport.scrub if transport else where.key.scrub if where.key else str
         self._secret = None if where.key is None else (endpoint.key_header, endpoint.key_prefix, where.key)
+        self._has_placeholder = transport is None and where.key is not None and where.key.is_placeholder()
         self._strict = strict
         ours = {} if transport else {"Accept": "*/*", "User-Agent": "abstractcore"}
         common = {**ours, "Accept-Encoding": "gzip, deflate", **endpoint.headers}
@@ -128,6 +129,10 @@ class HttpProvider:
 
     def _scrub(self, text: str) -> str:
         return self._own.scrub(self._scrub_key(text))
+
+    def scrub(self, text: str) -> str:
+        """Take the key out of *text* that is to be kept; a word that stands in for a key is none."""
+        return self._own.scrub(text) if self._has_placeholder else self._scrub(text)
 
     def _encoded(self, request: GenerateRequest) -> WireRequest:
         codec, fitted, told = fit(self.codec, request)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from abstractcore.codecs.text_marks import TextMarks
 from abstractcore.drivers.generators import Nested
 from abstractcore.errors import AbstractCoreError, BadRequestError
+from abstractcore.providers.base import KeepsSecrets
 from abstractcore.tools.prompted import prompted
 
 if TYPE_CHECKING:
@@ -74,6 +75,10 @@ class PromptedTools:
     async def models(self, driver: Driver, deadline: Deadline) -> list[str]:
         """List the models of the provider inside."""
         return await self._inner.models(driver, deadline)
+
+    def scrub(self, text: str) -> str:
+        """Take out of *text* what the provider inside keeps secret."""
+        return self._inner.scrub(text) if isinstance(self._inner, KeepsSecrets) else text
 
     def close(self) -> None:
         """Close the provider inside."""

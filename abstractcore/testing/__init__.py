@@ -9,20 +9,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from abstractcore.testing.cassettes import Cassette, cassette
+    from abstractcore.testing.misses import CassetteError, CassetteMissError
     from abstractcore.testing.scripted import FunctionLLM, Request, ScriptedLLM, ScriptError
     from abstractcore.testing.scripts import Wait, thinking, tool_call, wait
 
 _HOME = {
+    **dict.fromkeys(("Cassette", "cassette"), "cassettes"),
+    **dict.fromkeys(("CassetteError", "CassetteMissError"), "misses"),
     **dict.fromkeys(("FunctionLLM", "Request", "ScriptError", "ScriptedLLM"), "scripted"),
     **dict.fromkeys(("Wait", "thinking", "tool_call", "wait"), "scripts"),
 }
 
 __all__ = [
+    "Cassette",
+    "CassetteError",
+    "CassetteMissError",
     "FunctionLLM",
     "Request",
     "ScriptError",
     "ScriptedLLM",
     "Wait",
+    "cassette",
     "thinking",
     "tool_call",
     "wait",

@@ -26,6 +26,7 @@ REMOTE: dict[str, tuple[tuple[str, ...], str]] = {
     "switch_provider.py": ((*OPENAI, "ollama", "qwen3:4b-instruct"), "ollama: Your name is Alice."),
     "fallback.py": (("openai:gpt-5-mini", "ollama:qwen3:4b-instruct"), f"openai: {TEXT}"),
     "sse_server.py": ((), '"done": true'),
+    "testing_cassette.py": (("openai:gpt-5-mini",), "[replayed 2 calls, 0 left]"),
     "testing_scripted.py": ((), "test_any_order_of_questions: passed"),
     "research_parallel.py": (("openai:gpt-5-mini", "Is a wooden house a good idea?"), TEXT),
 }
