@@ -53,14 +53,14 @@ def measure(all_: list[Measured], quick: bool) -> None:
         print(f"{time.perf_counter() - began:4.0f} s  {text}", file=sys.stderr, flush=True)
 
     with running.server() as url:
-        running.starts(all_, url, *((2, 2.0) if quick else (7, 8.0)))
+        running.starts(all_, url, *((2, 2.0) if quick else (5, 6.0)))
         say("import and first answer")
-        running.interleaved(all_, url, rows(quick), began + (90 if quick else 360), say)
+        running.interleaved(all_, url, rows(quick), began + (90 if quick else 300), say)
         running.leaks(all_, url, quick)
         say("leak")
         if not counting.missing():
             chosen = [each for each in all_ if not quick or each.client.name in (OURS, BASE)]
-            running.instructions(chosen, url, 10 if quick else 20)
+            running.instructions(chosen, url, 10)
             say("instructions")
 
 

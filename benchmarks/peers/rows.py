@@ -24,7 +24,7 @@ class Row:
 
 def rows(quick: bool) -> list[Row]:
     """The rows of interleaved rounds."""
-    rounds, calls, streams, few, seconds = (2, 60, 4, 1, 2.0) if quick else (7, 200, 10, 3, 6.0)
+    rounds, calls, streams, few, seconds = (2, 60, 4, 1, 2.0) if quick else (5, 150, 6, 3, 6.0)
     waves = [
         Row(
             "concurrent",
@@ -47,7 +47,7 @@ def rows(quick: bool) -> list[Row]:
 
 def leak(quick: bool, light: bool) -> Row:
     """A process of its own, once. Only a light client makes all the calls."""
-    calls, seconds = (4_000, 1.0) if quick else (20_000, 20.0 if light else 5.0)
+    calls, seconds = (4_000, 1.0) if quick else (20_000, 12.0 if light else 3.0)
     return Row("leak", {"calls": calls, "seconds": seconds}, 1)
 
 
