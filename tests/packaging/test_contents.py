@@ -12,7 +12,7 @@ import pytest
 
 from tests.packaging.building import built, copied, modules, names_in
 
-DESCRIPTION = {"METADATA", "WHEEL", "RECORD", "licenses/LICENSE"}
+DESCRIPTION = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE"}
 BESIDE_THE_PACKAGE = {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "PKG-INFO", ".gitignore"}
 # 2023-11-14 22:13:20 UTC
 EPOCH = "1700000000"
