@@ -6,7 +6,6 @@ Nothing is loaded here: no runtime, no model and no thread.
 from __future__ import annotations
 
 import os
-import platform
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -131,6 +130,8 @@ def _provider(name: str, engine: Engine, model: str, options: EngineOptions, str
 
 def _best(model: str) -> tuple[str, Engine]:
     """Give the engine that `local` means for *model*: MLX on Apple silicon, else the first of the rows."""
+    import platform  # dear, and of no use to any other engine
+
     from abstractcore.engines.model_files import cached_snapshot, format_at
 
     first = "mlx" if (sys.platform, platform.machine()) == ("darwin", "arm64") else "openvino"
