@@ -48,7 +48,9 @@ if TYPE_CHECKING:  # what a type checker reads; at run time __getattr__ finds th
     )
     from abstractcore.factory import create_llm
     from abstractcore.failover import FallbackLLM, fallback
+    from abstractcore.generation.many import MapResult
     from abstractcore.llm import LLM
+    from abstractcore.mapping import AsyncMapResults, MapResults
     from abstractcore.mcp import MCPClient
     from abstractcore.session import BasicSession
     from abstractcore.streams import AsyncStream, Stream
@@ -61,6 +63,7 @@ __all__ = [
     "AbstractCoreError",
     "Agent",
     "AgentEvent",
+    "AsyncMapResults",
     "AsyncStream",
     "AsyncToolError",
     "AuthenticationError",
@@ -83,6 +86,8 @@ __all__ = [
     "MCPClient",
     "MCPConnectionError",
     "MCPToolsChangedError",
+    "MapResult",
+    "MapResults",
     "Message",
     "MissingDependencyError",
     "ModelLoadError",
@@ -134,6 +139,8 @@ _HOME = {
     **dict.fromkeys(("Tool", "ToolContext", "tool"), "tools"),
     **dict.fromkeys(("AsyncStream", "Stream"), "streams"),
     "LLM": "llm",
+    "MapResult": "generation.many",
+    **dict.fromkeys(("AsyncMapResults", "MapResults"), "mapping"),
     "MCPClient": "mcp",
     "BasicSession": "session",
     **dict.fromkeys(("Client", "chat", "client"), "conversation"),

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from abstractcore.drivers.base import Deadline
 from abstractcore.drivers.blocking import BLOCKING, run
+from abstractcore.drivers.pace import Limiter
 from abstractcore.errors import AbstractCoreError, ClosedError, ConfigurationError
-from abstractcore.generates import Generates
 from abstractcore.generation.ask import DEFAULT_TIMEOUT, Ask, make_ask, with_messages, write_messages
 from abstractcore.generation.call import Call
 from abstractcore.generation.call import chunks as answer_chunks
@@ -22,6 +22,7 @@ from abstractcore.generation.messages import check_timeout
 from abstractcore.generation.retry import Retry
 from abstractcore.generation.tool_loop import Turn, turn_chunks
 from abstractcore.generation.tool_runs import ToolPolicy
+from abstractcore.mapping import Maps
 from abstractcore.providers.base import Loads
 from abstractcore.providers.stand_ins import standing_in
 from abstractcore.types import GenerateRequest, Health, StreamChunk
@@ -39,7 +40,7 @@ Watch = Callable[[str], None] | bool | None
 """Who hears how a load goes: see `LLM.load`."""
 
 
-class LLM(Generates):
+class LLM(Maps):
     """One model behind one provider. `create_llm` makes it; it holds no history.
 
     It works from sync code, async code, several threads and any number of event loops. It
@@ -59,6 +60,7 @@ class LLM(Generates):
         self._defaults = dict(defaults)
         self._made_by = made_by
         self._closed = False
+        self._limiter = Limiter()
 
     @property
     def provider(self) -> str:
@@ -84,7 +86,8 @@ class LLM(Generates):
     async def _chunks(self, driver: Driver, ask: Ask, collector: Collector) -> AsyncGenerator[StreamChunk]:
         deadline = Deadline.after(ask.seconds)
         messages = await write_messages(driver, ask)
-        call = Call(driver, deadline, collector, ask.response_model, ask.tools is not None)
+        runs_tools = ask.tools is not None
+        call = Call(driver, deadline, collector, ask.response_model, runs_tools, ask.before_request)
         request = with_messages(ask, messages)
         work = turn_chunks(call, self.answer, request, ask.tools, ToolPolicy(), Turn())
         async with aclosing(work) as chunks:

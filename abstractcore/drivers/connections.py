@@ -10,6 +10,7 @@ An async connection lives and ends with its event loop; a forked child starts wi
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 import weakref
@@ -38,7 +39,8 @@ class Pool:
         self.proxy = proxy
         self.closed = False
         self._idle: dict[bytes, deque[Connection]] = {}
-        self._all: set[Connection] = set()
+        # Weak: a connection that a Ctrl-C lost on its way must not stay open, and must not take a place.
+        self._all: weakref.WeakSet[Connection] = weakref.WeakSet()
         self._waiters: deque[Mailbox[None]] = deque()
         self._lock = threading.Lock()
 
@@ -121,8 +123,9 @@ class Pool:
     def push(self, connection: Connection) -> None:
         """Take a connection back; those at the bottom that have waited too long are closed."""
         stack = self._idle.setdefault(connection.origin, deque())
-        while stack and not stack[0].usable():
-            stack.popleft().discard()
+        with contextlib.suppress(IndexError):  # another thread took the last one
+            while stack and not stack[0].usable():
+                stack.popleft().discard()
         stack.append(connection)
         self._wake_one()
 
@@ -133,9 +136,10 @@ class Pool:
         self._wake_one()
 
     def _drop_idle(self, origin: bytes) -> None:
-        stack = self._idle.pop(origin, deque[Connection]())
-        for connection in stack:
-            connection.discard()
+        stack = self._idle.get(origin, deque[Connection]())
+        with contextlib.suppress(IndexError):  # other threads take from it, and give back, meanwhile
+            for _ in range(len(stack)):
+                stack.popleft().discard()
 
     def close_idle(self) -> None:
         """Close the connections that wait."""

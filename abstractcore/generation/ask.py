@@ -19,6 +19,7 @@ from abstractcore.types import GenerateRequest, Message, Thinking
 
 if TYPE_CHECKING:
     from abstractcore.drivers.base import Driver
+    from abstractcore.generation.call import BeforeRequest
 
 DEFAULT_TIMEOUT = 600.0
 
@@ -64,6 +65,7 @@ class Ask:
     seconds: float
     tools: Sequence[Any] | None = None
     """The tools to run; None when their calls are only handed back."""
+    before_request: BeforeRequest | None = None
 
 
 def make_ask(

@@ -24,6 +24,10 @@ REMOTE: dict[str, tuple[tuple[str, ...], str]] = {
     "tools_passthrough.py": (OPENAI, "get_weather({'city': 'Paris'})"),
     "images.py": ((*OPENAI, "photo.png"), TEXT),
     "switch_provider.py": ((*OPENAI, "ollama", "qwen3:4b-instruct"), "ollama: Your name is Alice."),
+    "map_many.py": (
+        ("openai:gpt-5-mini", "100", "answers.jsonl"),
+        "100 answers in answers.jsonl, 0",
+    ),
     "fallback.py": (("openai:gpt-5-mini", "ollama:qwen3:4b-instruct"), f"openai: {TEXT}"),
     "sse_server.py": ((), '"done": true'),
     "testing_cassette.py": (("openai:gpt-5-mini",), "[replayed 2 calls, 0 left]"),

@@ -15,6 +15,7 @@ from abstractcore import (
     LLM,
     AbstractCoreError,
     APIError,
+    AsyncMapResults,
     AsyncStream,
     BasicSession,
     ConfigurationError,
@@ -22,6 +23,7 @@ from abstractcore import (
     FallbackLLM,
     GenerateResponse,
     IncompleteStreamError,
+    MapResult,
     MCPToolsChangedError,
     Message,
     RateLimitError,
@@ -88,6 +90,8 @@ assert_type(llm.model, str)
 assert_type(create_llm("openai:gpt-5-mini"), LLM)
 assert_type(fallback([llm], on=RateLimitError, max_failures=2), FallbackLLM)
 assert_type(fallback([llm]).generate("hi"), GenerateResponse)
+assert_type([each for each in llm.map(["hi"], rate=60, temperature=0)], list[MapResult])
+assert_type(llm.amap(["hi"], ordered=False), AsyncMapResults)
 assert_type(
     create_llm(
         "vllm",
