@@ -39,8 +39,7 @@ class Pool:
         self.proxy = proxy
         self.closed = False
         self._idle: dict[bytes, deque[Connection]] = {}
-        # Weak: a connection that a Ctrl-C lost on its way must not stay open, and must not take a place.
-        self._all: weakref.WeakSet[Connection] = weakref.WeakSet()
+        self._all: set[Connection] = set()
         self._waiters: deque[Mailbox[None]] = deque()
         self._lock = threading.Lock()
 
