@@ -58,6 +58,8 @@ class StreamCore:
     The source itself keeps every chunk in the *collector*.
     """
 
+    _is_open = False  # also of one that a Ctrl-C left half made
+
     def __init__(
         self,
         source: AsyncGenerator[StreamChunk],
@@ -179,7 +181,9 @@ class Chunks(AsyncIterator[StreamChunk]):
         await self._core.close()
 
     def __del__(self) -> None:
-        self._core.abandon()
+        core = getattr(self, "_core", None)  # None: a Ctrl-C came before it was made
+        if core is not None:
+            core.abandon()
 
 
 # Open sources are held here, so that the garbage collector, should it find a stream in a circle,

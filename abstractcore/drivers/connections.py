@@ -39,7 +39,8 @@ class Pool:
         self.proxy = proxy
         self.closed = False
         self._idle: dict[bytes, deque[Connection]] = {}
-        self._all: set[Connection] = set()
+        # Weak: a connection that a Ctrl-C lost on its way must not stay open, and must not take a place.
+        self._all: weakref.WeakSet[Connection] = weakref.WeakSet()
         self._waiters: deque[Mailbox[None]] = deque()
         self._lock = threading.Lock()
 
@@ -148,9 +149,9 @@ class Pool:
     def close(self) -> None:
         """Close every connection, busy or not."""
         self.closed = True
-        self._idle.clear()
         with self._lock:
             everything = list(self._all)
+        self._idle.clear()
         for connection in everything:
             connection.discard()
         while self._waiters:

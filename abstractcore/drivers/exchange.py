@@ -55,7 +55,18 @@ class Home(Protocol):
 class Connection:
     """One connection and the clock of its sockets; it serves one request at a time."""
 
-    __slots__ = ("clock", "colour", "core", "origin", "pool", "served", "sockets", "stop", "where")
+    __slots__ = (
+        "__weakref__",
+        "clock",
+        "colour",
+        "core",
+        "origin",
+        "pool",
+        "served",
+        "sockets",
+        "stop",
+        "where",
+    )
 
     def __init__(self, pool: Home, url: httpcore.URL) -> None:
         self.pool = pool

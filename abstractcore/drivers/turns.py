@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -16,19 +17,24 @@ if TYPE_CHECKING:
     from abstractcore.drivers.base import Caller, Deadline, Driver, Mailbox
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Waiting:
+@dataclass(slots=True, weakref_slot=True, eq=False)
+class _Turn:
     caller: Caller
-    mailbox: Mailbox[None]
+    mailbox: Mailbox[None] | None = None
+    """Where it is told that its time has come, while it waits."""
 
 
 class Turns:
-    """A fair lock for callers of both surfaces. It notices who would wait for themselves."""
+    """A fair lock for callers of both surfaces. It notices who would wait for themselves.
+
+    A Ctrl-C may come between any two steps, even those that give a turn back. So the holder is known by
+    a weak reference: a turn that nobody runs any more is over, whether it was given back or not.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._holder: Caller | None = None
-        self._waiting: deque[_Waiting] = deque()
+        self._holder: weakref.ref[_Turn] | None = None
+        self._waiting: deque[_Turn] = deque()
 
     @asynccontextmanager
     async def turn(self, driver: Driver, deadline: Deadline) -> AsyncGenerator[None]:
@@ -36,57 +42,65 @@ class Turns:
 
         Raises RequestTimeoutError when *deadline* passes while others hold it.
         """
-        caller = driver.caller()
-        waiting = self._enter(driver, caller)
-        if waiting is not None:
-            await self._wait(waiting, deadline)
+        turn = _Turn(driver.caller())
         try:
+            self._enter(driver, turn)
+            if turn.mailbox is not None:
+                await self._wait(turn.mailbox, deadline)
             yield
         finally:
-            self._pass_on()
+            self._leave(turn)
 
     def hand_to(self, caller: Caller) -> None:
         """Note who holds the turn from now on: a stream is often opened by one task and read by another."""
         with self._lock:
-            self._holder = caller
+            holder = self._held()
+            if holder is not None:
+                holder.caller = caller
 
-    def _enter(self, driver: Driver, caller: Caller) -> _Waiting | None:
+    def _held(self) -> _Turn | None:
+        return None if self._holder is None else self._holder()
+
+    def _enter(self, driver: Driver, turn: _Turn) -> None:
         with self._lock:
-            if self._holder is None:
-                self._holder = caller
-                return None
-            if _would_wait_for_itself(caller, self._holder):
+            if self._held() is None:
+                self._call_next()
+            holder = self._held()
+            if holder is None:
+                self._holder = weakref.ref(turn)
+                return
+            if _would_wait_for_itself(turn.caller, holder.caller):
                 raise SessionError(
                     "this session is in the middle of a turn of yours: read its stream to the end, or close "
                     "it, before the next turn; a tool that runs in a turn cannot start another"
                 )
-            waiting = _Waiting(caller, driver.mailbox())
-            self._waiting.append(waiting)
-            return waiting
+            turn.mailbox = driver.mailbox()
+            self._waiting.append(turn)
 
-    async def _wait(self, waiting: _Waiting, deadline: Deadline) -> None:
+    async def _wait(self, mailbox: Mailbox[None], deadline: Deadline) -> None:
         try:
-            await waiting.mailbox.get(deadline)
-        except BaseException as failure:
-            self._leave(waiting)
-            if isinstance(failure, TimeoutError):
-                message = "the turns before this one took all the time that the call had"
-                raise RequestTimeoutError(message, phase="total") from None
-            raise
+            await mailbox.get(deadline)
+        except TimeoutError:
+            message = "the turns before this one took all the time that the call had"
+            raise RequestTimeoutError(message, phase="total") from None
 
-    def _leave(self, waiting: _Waiting) -> None:
+    def _leave(self, turn: _Turn) -> None:
         with self._lock:
-            if waiting in self._waiting:
-                self._waiting.remove(waiting)
-                return
-        self._pass_on()  # the turn had come in the same moment
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+            elif self._held() is turn:
+                self._call_next()
 
-    def _pass_on(self) -> None:
-        with self._lock:
-            following = self._waiting.popleft() if self._waiting else None
-            self._holder = None if following is None else following.caller
-        if following is not None:
+    def _call_next(self) -> None:
+        """Give the turn to who has waited longest, told before it is noted: told twice is as told once."""
+        if not self._waiting:
+            self._holder = None
+            return
+        following = self._waiting[0]
+        if following.mailbox is not None:
             following.mailbox.put(None)
+        self._waiting.popleft()
+        self._holder = weakref.ref(following)
 
 
 def _would_wait_for_itself(caller: Caller, holder: Caller) -> bool:

@@ -14,7 +14,6 @@ from .table import Fails, Row
 PLANTED = "planted-in-the-prompt"
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}
 
-
 #: Values of arguments that are refused, whoever answers.
 REFUSED: dict[str, tuple[Any, ...]] = {
     "temperature": (math.nan, math.inf, -math.inf, -0.1, "hot", True, 10**400, Decimal("NaN")),

@@ -77,6 +77,7 @@ def test_a_fault_ends_as_the_table_says(
         attempts = ended_as_expected(cell, llm, outcome, given)
         assert_attempts(cell, stage, attempts, waits)
         assert_connection(cell, stage.server, surface)
+        assert caplog.records or not stage.server.requests  # the transport has something to say
     assert_history(cell, session, outcome)
     said = [caplog.text, repr([record.args for record in caplog.records]), *capfd.readouterr()]
     session.save(hands.folder / "session.json")
