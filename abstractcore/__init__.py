@@ -48,6 +48,13 @@ if TYPE_CHECKING:  # what a type checker reads; at run time __getattr__ finds th
     )
     from abstractcore.factory import create_llm
     from abstractcore.failover import FallbackLLM, fallback
+    from abstractcore.generation.hooks import (
+        ChunkEvent,
+        ErrorEvent,
+        RequestEvent,
+        ResponseEvent,
+        RetryEvent,
+    )
     from abstractcore.generation.many import MapResult
     from abstractcore.llm import LLM
     from abstractcore.mapping import AsyncMapResults, MapResults
@@ -70,6 +77,7 @@ __all__ = [
     "BadRequestError",
     "BasicSession",
     "Chain",
+    "ChunkEvent",
     "Client",
     "ClosedError",
     "ConfigurationError",
@@ -78,6 +86,7 @@ __all__ = [
     "ContextLengthError",
     "EngineDeadError",
     "EngineError",
+    "ErrorEvent",
     "EvaluatorOptimizer",
     "FallbackLLM",
     "GenerateResponse",
@@ -98,8 +107,11 @@ __all__ = [
     "PermissionDeniedError",
     "QuotaExceededError",
     "RateLimitError",
+    "RequestEvent",
     "RequestTimeoutError",
     "ResponseError",
+    "ResponseEvent",
+    "RetryEvent",
     "Router",
     "ServerError",
     "SessionError",
@@ -139,6 +151,9 @@ _HOME = {
     **dict.fromkeys(("Tool", "ToolContext", "tool"), "tools"),
     **dict.fromkeys(("AsyncStream", "Stream"), "streams"),
     "LLM": "llm",
+    **dict.fromkeys(
+        ("ChunkEvent", "ErrorEvent", "RequestEvent", "ResponseEvent", "RetryEvent"), "generation.hooks"
+    ),
     "MapResult": "generation.many",
     **dict.fromkeys(("AsyncMapResults", "MapResults"), "mapping"),
     "MCPClient": "mcp",

@@ -182,6 +182,17 @@ class FallbackLLM(LLM):
                 trial.end()
         raise _told(failures)
 
+    def on(self, event: Any, callback: Callable[[Any], None]) -> Callable[[], None]:
+        """Call *callback* at each *event* of any of the LLMs; the event names its provider."""
+        llms = {id(member.llm): member.llm for member in self._members}
+        removers = [llm.on(event, callback) for llm in llms.values()]
+
+        def remove() -> None:
+            for each in removers:
+                each()
+
+        return remove
+
     def _asked(self, call: Call) -> Iterable[tuple[_Member, int]]:
         """Give, one after the other, the members that may be asked."""
         nobody = True

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from abstractcore.drivers.base import Deadline
 from abstractcore.drivers.blocking import BLOCKING, run
@@ -31,6 +31,14 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from abstractcore.drivers.base import Driver
+    from abstractcore.generation.hooks import (
+        ChunkEvent,
+        ErrorEvent,
+        Hooks,
+        RequestEvent,
+        ResponseEvent,
+        RetryEvent,
+    )
     from abstractcore.providers.base import Provider
 
 _GLANCE = 30.0
@@ -61,6 +69,7 @@ class LLM(Maps):
         self._made_by = made_by
         self._closed = False
         self._limiter = Limiter()
+        self._hooks: Hooks | None = None
 
     @property
     def provider(self) -> str:
@@ -96,7 +105,37 @@ class LLM(Maps):
 
     def answer(self, call: Call, request: GenerateRequest) -> AsyncGenerator[StreamChunk]:
         """Answer a whole request, for the rooms above that keep a history of their own."""
+        if self._hooks:
+            from abstractcore.generation.hooks import heard
+
+            return heard(self._hooks, call, self._provider, request, self._retry)
         return answer_chunks(call, self._provider, request, self._retry)
+
+    @overload
+    def on(
+        self, event: Literal["request"], callback: Callable[[RequestEvent], None]
+    ) -> Callable[[], None]: ...
+    @overload
+    def on(self, event: Literal["retry"], callback: Callable[[RetryEvent], None]) -> Callable[[], None]: ...
+    @overload
+    def on(self, event: Literal["chunk"], callback: Callable[[ChunkEvent], None]) -> Callable[[], None]: ...
+    @overload
+    def on(
+        self, event: Literal["response"], callback: Callable[[ResponseEvent], None]
+    ) -> Callable[[], None]: ...
+    @overload
+    def on(self, event: Literal["error"], callback: Callable[[ErrorEvent], None]) -> Callable[[], None]: ...
+    def on(self, event: str, callback: Callable[..., None]) -> Callable[[], None]:
+        """Call *callback* at each "request", "retry", "chunk", "response" or "error"; give what ends that.
+
+        It is called where the call runs, on both surfaces, so it must be short; what it raises is
+        raised to the caller. Sessions, clients and agents over this LLM are heard too.
+        """
+        from abstractcore.generation.hooks import Hooks
+
+        if self._hooks is None:
+            self._hooks = Hooks()
+        return self._hooks.add(event, callback)
 
     async def _load(self, driver: Driver, progress: Watch, timeout: float | None) -> None:
         seconds = check_timeout(timeout) or self._defaults.get("timeout") or DEFAULT_TIMEOUT

@@ -28,6 +28,7 @@ REMOTE: dict[str, tuple[tuple[str, ...], str]] = {
         ("openai:gpt-5-mini", "100", "answers.jsonl"),
         "100 answers in answers.jsonl, 0",
     ),
+    "events.py": (OPENAI, "answer: openai"),
     "fallback.py": (("openai:gpt-5-mini", "ollama:qwen3:4b-instruct"), f"openai: {TEXT}"),
     "sse_server.py": ((), '"done": true'),
     "testing_cassette.py": (("openai:gpt-5-mini",), "[replayed 2 calls, 0 left]"),
