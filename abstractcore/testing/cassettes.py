@@ -88,7 +88,7 @@ class Cassette:
         for recording in self.recordings if self._replays else ():
             self._left.setdefault(recording.key, deque()).append(recording)
         if self.mode == "record":
-            self.path.unlink(missing_ok=True)
+            _remove(self.path)
         self.thread = threading.get_ident()
         self._is_open = True
         self._outer = stand_ins.enter(self)
@@ -243,8 +243,16 @@ class _NotWaiting:
         return getattr(self._driver, name)
 
 
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as failure:
+        raise CassetteError(f"{path} cannot be written anew: {failure.strerror}") from failure
+
+
 def _append(path: Path, data: bytes) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    as_bytes = getattr(os, "O_BINARY", 0)  # Windows would write \r\n
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | as_bytes, 0o666)
     try:
         if os.write(handle, data) != len(data):
             raise OSError(0, "the disk is full")

@@ -214,7 +214,9 @@ def _metadata(told: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
 
 
 def _error_data(failure: AbstractCoreError) -> dict[str, Any]:
-    told = {"kind": type(failure).__name__, "message": failure.message}
+    # One of another module, such as a plugin's, is told by the nearest that every reader knows.
+    kind = next(each.__name__ for each in type(failure).__mro__ if each.__module__ == errors.__name__)
+    told = {"kind": kind, "message": failure.message}
     for name, value in vars(failure).items():
         if name not in _OF_THE_CALL and not name.startswith("_"):
             told[name] = value

@@ -40,9 +40,9 @@ class Request(GenerateRequest):
 
     @classmethod
     def of(cls, request: GenerateRequest) -> Request:
-        """Copy *request*, its messages too."""
+        """Copy *request*, whose messages are copies of the caller's already."""
         given: dict[str, Any] = {each.name: getattr(request, each.name) for each in fields(GenerateRequest)}
-        given["messages"] = copy.deepcopy(list(request.messages))
+        given["messages"] = list(request.messages)
         return cls(**given)
 
     @property

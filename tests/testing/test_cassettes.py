@@ -7,6 +7,7 @@ import contextvars
 import importlib.util
 import json
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -215,9 +216,11 @@ def test_a_retry_is_replayed_and_nobody_waits(surface: Surface, server: FakeServ
             surface.generate(hasty, "Hi")
         surface.generate(hasty, "Hi")
 
+    began = time.monotonic()
     with cassette(tape):
         assert surface.generate(patient, "Hi", timeout=55).content == "Hello."
 
+    assert time.monotonic() - began < 25
     assert len(server.requests) == 2
 
 
@@ -248,6 +251,15 @@ def test_a_stream_that_was_left_ends_where_it_was_left(surface: Surface, tape: P
 
     with cassette(tape), pytest.raises(CassetteMissError, match="line 2: the reader left this answer here"):
         surface.stream(llm, "Hi")
+
+
+def test_a_stream_that_was_left_at_its_end_is_whole(surface: Surface, tape: Path) -> None:
+    llm = ScriptedLLM(["a"])
+    with cassette(tape), surface.open_stream(llm, "Hi") as stream:
+        assert [stream.next().phase for _ in range(2)] == ["generating", "done"]
+
+    with cassette(tape):
+        assert [chunk.phase for chunk in surface.stream(llm, "Hi")] == ["generating", "done"]
 
 
 def test_models_and_health_are_recorded(surface: Surface, server: FakeServer, tape: Path) -> None:
@@ -388,7 +400,7 @@ def test_a_long_difference_is_cut_in_the_message(surface: Surface, tape: Path) -
     ("first", "second"),
     [
         ({"temperature": 1}, {"temperature": 1.0}),
-        ({"extra": {"a": 1, "b": 2}}, {"extra": {"b": 2, "a": 1}}),
+        ({"extra": {"a": 1, "b": [2.0]}}, {"extra": {"b": [2], "a": 1.0}}),
         ({"tools": []}, {"tools": None}),
         (
             {"messages": [{"role": "user", "content": "a", "metadata": {"n": 1}}]},
@@ -565,7 +577,7 @@ def test_the_inner_cassette_answers(surface: Surface, tmp_path: Path) -> None:
 
 def test_a_thread_of_the_program_is_inside(tape: Path) -> None:
     """It begins without the context of the thread that started it."""
-    llm = ScriptedLLM(["one"])
+    llm = FunctionLLM(lambda request: f"answer {len(llm.requests)}")
 
     def in_a_thread(call: Callable[[], Any]) -> list[str]:
         answers: list[str] = []
@@ -576,8 +588,10 @@ def test_a_thread_of_the_program_is_inside(tape: Path) -> None:
 
     with cassette(tape):
         in_a_thread(lambda: llm.generate("Hi"))
+        in_a_thread(lambda: asyncio.run(llm.agenerate("Hi")))
     with cassette(tape):
-        assert in_a_thread(lambda: llm.generate("Hi")) == ["one"]
+        assert in_a_thread(lambda: llm.generate("Hi")) == ["answer 1"]
+        assert in_a_thread(lambda: asyncio.run(llm.agenerate("Hi"))) == ["answer 2"]
 
 
 async def test_a_task_has_its_own_cassette(tmp_path: Path) -> None:
@@ -621,6 +635,17 @@ def test_a_thread_beside_two_cassettes_must_say_which(tmp_path: Path) -> None:
     assert len(inner.recordings) == 1
 
 
+def test_what_outlives_its_block_is_in_no_cassette(tmp_path: Path) -> None:
+    """Its context still names the one that is closed; the one that is open now is somebody else's."""
+    llm = FunctionLLM(lambda request: request.prompt)
+    with cassette(tmp_path / "one.jsonl") as one:
+        context = contextvars.copy_context()
+    with cassette(tmp_path / "two.jsonl") as two:
+        assert context.run(llm.generate, "Hi").content == "Hi"
+
+    assert (one.recordings, two.recordings) == ([], [])
+
+
 async def test_a_cancelled_call_is_recorded_as_left(tape: Path) -> None:
     llm = ScriptedLLM([["a", wait(60), "b"]])
     with cassette(tape) as kept, pytest.raises(TimeoutError):
@@ -657,6 +682,27 @@ def test_a_damaged_file_names_its_line(tmp_path: Path, name: str) -> None:
         pass
 
     assert str(path) in str(failure.value)
+
+
+def test_an_error_of_another_module_is_replayed_as_what_it_is_of_ours(surface: Surface, tape: Path) -> None:
+    class PluginError(ServerError):
+        """A provider that somebody else wrote has errors of its own."""
+
+    llm = ScriptedLLM([PluginError("odd", status_code=599)])
+    with cassette(tape), pytest.raises(PluginError):
+        surface.generate(llm, "Hi")
+
+    with cassette(tape), pytest.raises(ServerError, match="odd") as failure:
+        surface.generate(llm, "Hi")
+
+    assert (type(failure.value), failure.value.status_code) == (ServerError, 599)
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    with pytest.raises(CassetteError, match="cannot be written anew"), cassette(tmp_path, "record"):
+        pass
+    with pytest.raises(CassetteError, match="cannot be read"), cassette(tmp_path):
+        pass
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:

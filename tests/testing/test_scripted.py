@@ -209,9 +209,11 @@ def test_sampling_reaches_the_request(surface: Surface) -> None:
 
 def test_a_request_stays_as_it_was(surface: Surface) -> None:
     llm = ScriptedLLM(["a"])
-    messages = [{"role": "user", "content": [{"type": "text", "text": "one"}]}]
+    part = {"type": "text", "text": "one"}
+    messages: list[Any] = [{"role": "user", "content": [part]}]
     surface.generate(llm, messages=messages)
-    messages[0]["content"] = "two"
+    part["text"] = "two"
+    messages[0]["role"] = "system"
 
     assert llm.requests[0].prompt == "one"
     assert llm.requests[0].system_prompt is None
