@@ -55,6 +55,8 @@ class LLM(Maps):
     pickles without its key: the copy reads the environment where it is loaded.
     """
 
+    _hooks: Hooks | None = None
+
     def __init__(
         self,
         provider: Provider,
@@ -69,7 +71,6 @@ class LLM(Maps):
         self._made_by = made_by
         self._closed = False
         self._limiter = Limiter()
-        self._hooks: Hooks | None = None
 
     @property
     def provider(self) -> str:
@@ -133,9 +134,8 @@ class LLM(Maps):
         """
         from abstractcore.generation.hooks import Hooks
 
-        if self._hooks is None:
-            self._hooks = Hooks()
-        return self._hooks.add(event, callback)
+        hooks: Hooks = vars(self).setdefault("_hooks", Hooks())  # in one step, whatever thread comes first
+        return hooks.add(event, callback)
 
     async def _load(self, driver: Driver, progress: Watch, timeout: float | None) -> None:
         seconds = check_timeout(timeout) or self._defaults.get("timeout") or DEFAULT_TIMEOUT
