@@ -105,7 +105,7 @@ $(VENV)/.mlx: $(VENV)/.dev
 # The HuggingFace engine on PyTorch's build for CPUs: any other is some gigabytes large.
 $(VENV)/.huggingface: $(VENV)/.dev
 	@echo "Installing transformers and PyTorch for CPUs, for the HuggingFace engine ..."
-	@if $(PIP) install --constraint .ci/constraints.txt --editable '.[huggingface]'; then touch $@; \
+	@if $(PIP) install --constraint .ci/constraints.txt --editable '.[huggingface]' peft; then touch $@; \
 	else echo "PyTorch cannot be installed here: the tests that need it will be skipped." >&2; fi
 
 # A fuzzer that is led by what the code does with its input. It has wheels for Linux and macOS.
