@@ -14,9 +14,9 @@ from .table import Fails, Row
 PLANTED = "planted-in-the-prompt"
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}
 
-#: Values of arguments that are refused, whoever answers.
+#: Values of arguments that are refused, whoever answers; `test_input.py` has more of them.
 REFUSED: dict[str, tuple[Any, ...]] = {
-    "temperature": (math.nan, math.inf, -math.inf, -0.1, "hot", True, 10**400, Decimal("NaN")),
+    "temperature": (math.nan, math.inf, -0.1, "hot", 10**400),
     "top_p": (math.nan, 0, 1.1),
     "top_k": (-1, 1.5),
     "seed": (2**63, 1.5),
@@ -25,10 +25,10 @@ REFUSED: dict[str, tuple[Any, ...]] = {
     "frequency_penalty": (math.inf,),
     "stop": (7, [""], [7]),
     "thinking": ("very",),
-    "timeout": (0, -1, math.nan, -math.inf, "soon", True, Decimal("NaN")),
-    "extra": ("x", {"v": math.nan}, {"v": [{"b": -math.inf}]}, {"v": len}, {"v": b"x"}, {"v": {1}}),
-    "prompt": (7, b"hi", ["hi"]),
-    "system_prompt": (7, b"hi", ["hi"]),
+    "timeout": (0, -1, math.nan, Decimal("NaN")),
+    "extra": ("x", {"v": math.nan}, {"v": [{"b": -math.inf}]}, {"v": len}),
+    "prompt": (7, ["hi"]),
+    "system_prompt": (7, ["hi"]),
 }
 CALLS = {f"{name}={value!r:.30}": {name: value} for name, values in REFUSED.items() for value in values}
 

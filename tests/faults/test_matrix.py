@@ -80,11 +80,12 @@ def test_a_fault_ends_as_the_table_says(
         assert caplog.records or not stage.server.requests  # the transport has something to say
     assert_history(cell, session, outcome)
     said = [caplog.text, repr([record.args for record in caplog.records]), *capfd.readouterr()]
-    session.save(hands.folder / "session.json")
-    saved = (hands.folder / "session.json").read_text()
-    assert_nowhere(outcome, [*said, saved, repr(session), repr(llm)])
+    if surface.name == "sync":  # both surfaces save the same session by the same method
+        session.save(hands.folder / "session.json")
+        said.append((hands.folder / "session.json").read_text())
+    assert_nowhere(outcome, [*said, repr(session), repr(llm)])
     if isinstance(outcome, AbstractCoreError):
-        assert_not_told(cell, [*said, saved, everything_of(outcome)])
+        assert_not_told(cell, [*said, everything_of(outcome)])
 
 
 def met(surface: Surface, cell: Cell, asked: Any) -> tuple[Any, str]:
