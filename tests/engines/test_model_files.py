@@ -178,7 +178,5 @@ def test_weights_without_a_config_are_refused(tmp_path: Path) -> None:
 
 def test_a_format_that_the_engine_does_not_read_is_named(tmp_path: Path) -> None:
     """FAULTS 1.11"""
-    with pytest.raises(
-        ModelLoadError, match="safetensors weights; this engine reads a GGUF file"
-    ):
+    with pytest.raises(ModelLoadError, match="safetensors weights; this engine reads a GGUF file"):
         look_at(str(TINY_FOLDER), ("gguf",))
