@@ -6,7 +6,6 @@ in a notebook whose loop is running.
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import queue
 import sys
@@ -186,8 +185,9 @@ def _settle(outcome: Future[T], job: Callable[[], Coroutine[Any, Any, T]]) -> No
 
 
 def _current_task() -> object | None:
+    asyncio = sys.modules.get("asyncio")  # where nobody has loaded it, no task runs
     try:
-        return asyncio.current_task()
+        return None if asyncio is None else asyncio.current_task()
     except RuntimeError:
         return None
 

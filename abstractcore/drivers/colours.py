@@ -1,6 +1,6 @@
 """What differs between the surfaces under HTTP: whose sockets, and who is waited for.
 
-Makes httpcore's single connections; keeps none.
+Makes httpcore's single connections; keeps none. What needs asyncio is loaded by the first that does.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ import httpcore
 from abstractcore.drivers.base import Mailbox
 from abstractcore.drivers.blocking import BlockingMailbox
 from abstractcore.drivers.clock import Clock
-from abstractcore.drivers.eventloop import LoopMailbox
-from abstractcore.drivers.sockets import BlockingSockets, LoopSockets
+from abstractcore.drivers.sockets import BlockingSockets
 from abstractcore.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -103,6 +102,8 @@ class Looping:
         self, clock: Clock, origin: httpcore.Origin, limits: Limits, proxy: Proxy | None
     ) -> tuple[Any, Any]:
         """Make a connection for the running loop."""
+        from abstractcore.drivers.loop_sockets import LoopSockets
+
         sockets = LoopSockets(clock)
         common: dict[str, Any] = {"network_backend": sockets, "keepalive_expiry": limits.keepalive}
         if origin.scheme == b"https":
@@ -126,6 +127,8 @@ class Looping:
 
     def mailbox(self) -> Mailbox[None]:
         """Open a mailbox for this task."""
+        from abstractcore.drivers.eventloop import LoopMailbox
+
         return LoopMailbox()
 
 

@@ -9,7 +9,6 @@ An async connection lives and ends with its event loop; a forked child starts wi
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import threading
@@ -25,6 +24,8 @@ from abstractcore.drivers.generators import begun_before_the_loop
 from abstractcore.errors import ClosedError, ConfigurationError, ConnectionFailedError, RequestTimeoutError
 
 if TYPE_CHECKING:
+    import asyncio
+
     import httpcore
 
     from abstractcore.drivers.proxies import Proxy
@@ -178,6 +179,8 @@ class LoopPool(Pool):
         finally:
             self.close()
             self._guard = None
+            import asyncio
+
             await asyncio.sleep(0)  # the loop's turn in which aborted transports close their sockets
 
 
@@ -205,7 +208,9 @@ class Connections:
 
     def of_running_loop(self) -> LoopPool:
         """Give the connections of the loop that is running."""
-        loop = asyncio.get_running_loop()
+        from asyncio import get_running_loop  # loaded already: it runs a loop
+
+        loop = get_running_loop()
         pool = self._of_loops.get(loop)
         if pool is None or (pool.closed and not self.closed):
             with self._lock:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import weakref
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -115,4 +114,5 @@ def _would_wait_for_itself(caller: Caller, holder: Caller) -> bool:
 
 
 def _is_over(task: object) -> bool:
-    return isinstance(task, asyncio.Task) and task.done()
+    is_done: Callable[[], bool] | None = getattr(task, "done", None)
+    return is_done is not None and is_done()

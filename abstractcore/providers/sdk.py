@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from abstractcore.drivers.vendor_clients import Kind, VendorClient
 from abstractcore.errors import ConfigurationError
 from abstractcore.providers.settings import Resolved, origin
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 
     from abstractcore.codecs.base import Codec
     from abstractcore.drivers.colours import Limits
+    from abstractcore.drivers.vendor_clients import Kind, VendorClient
     from abstractcore.providers.catalog import Endpoint
 
 # The wires that the clients of each package speak.
@@ -44,6 +44,8 @@ def resolve_client(name: str, row: Endpoint, client: Any) -> Resolved:
 
 def client_transport(name: str, codec: Codec, client: Any, limits: Limits) -> VendorClient:
     """Put *client* in place of our connections. Raises ConfigurationError when it speaks another wire."""
+    from abstractcore.drivers.vendor_clients import VendorClient
+
     kind = _kind(name, client)
     if codec.name not in _WIRES[kind.package]:
         fit = next((package for package, wires in _WIRES.items() if codec.name in wires), None)
@@ -53,6 +55,8 @@ def client_transport(name: str, codec: Codec, client: Any, limits: Limits) -> Ve
 
 
 def _kind(name: str, client: Any) -> Kind:
+    from abstractcore.drivers.vendor_clients import Kind
+
     for base in type(client).__mro__:
         package = base.__module__.partition(".")[0]
         if package in _WIRES and base.__name__ in _COLOURS:

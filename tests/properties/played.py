@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import pytest
 
-from abstractcore.drivers import sockets
+from abstractcore.drivers import loop_sockets, sockets
 
 BASE_URL = "http://127.0.0.1:9/v1"
 
@@ -93,7 +93,7 @@ class Peer:
         self.connections += 1
         backend._clock.connecting("connect")
         backend._clock.connected()
-        backend._stream = stream = sockets.LoopStream(backend._clock)
+        backend._stream = stream = loop_sockets.LoopStream(backend._clock)
         stream.connection_made(cast("Any", PlayedTransport(self.pieces, stream)))
         return stream
 
@@ -105,7 +105,7 @@ def playing() -> Iterator[Peer]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sockets, "_connect", peer.connect)
         patch.setattr(
-            sockets.LoopSockets,
+            loop_sockets.LoopSockets,
             "connect_tcp",
             lambda backend, *at, **more: peer.connect_tcp(backend, *at, **more),
         )
