@@ -15,6 +15,7 @@ from tests.fakes.replies import Reply
 from tests.fakes.requests import Recorded
 from tests.fakes.server import FakeServer
 from tests.fakes.wires import Wire, sent
+from tests.real.processes import absent
 
 SEEDS = Path(__file__).parent / "seeds"
 TINY = Path(__file__).parent / "models" / "tiny-llama-chat.gguf"
@@ -125,11 +126,21 @@ def test_the_session_s_sample_preserves_history(
 
 
 @pytest.mark.parametrize("name", list(ROWS))
-def test_the_sample_runs_on_the_openvino_engine(name: str, capsys: pytest.CaptureFixture[str]):
+@pytest.mark.parametrize(
+    ("engine", "package", "model"),
+    [
+        ("openvino", "openvino_genai", TINY),
+        ("mlx", "mlx_lm", TINY.with_suffix("")),
+        ("huggingface", "torch", TINY.with_suffix("")),
+    ],
+)
+def test_the_sample_runs_on_an_engine(
+    name: str, engine: str, package: str, model: Path, capsys: pytest.CaptureFixture[str]
+):
     """The path of a model in place of the name; the tiny model's words are its own."""
-    if find_spec("openvino_genai") is None:
-        pytest.skip("the openvino extra is not installed")
+    if find_spec(package) is None:
+        absent(f"{package} is not installed")
 
-    run(name, made_by(name, f'create_llm("openvino", model={str(TINY)!r})'))
+    run(name, made_by(name, f"create_llm({engine!r}, model={str(model)!r})"))
 
     assert capsys.readouterr().out.endswith("\n")

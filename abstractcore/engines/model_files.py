@@ -33,6 +33,7 @@ _VISION_FILES = (
     "preprocessor_config.json",
     *_OPENVINO_FILES[2:],
 )
+_ENDINGS = (".gguf", ".safetensors", ".xml", ".bin")
 _CONFIG_BYTES = 1024 * 1024
 _HUB_ID = re.compile(r"(?!\.)[\w.-]+/[\w.-]+(:[\w.-]+)?")
 
@@ -61,8 +62,10 @@ def format_at(path: str) -> str | None:
 
 
 def is_hub_id(name: str) -> bool:
-    """Tell whether *name* is `owner/name` or `owner/name:variant`, and no path that exists."""
-    return _HUB_ID.fullmatch(name) is not None and not os.path.exists(name)
+    """Tell whether *name* is `owner/name` or `owner/name:variant`, and neither a path nor one mistyped."""
+    if _HUB_ID.fullmatch(name) is None or name.endswith(_ENDINGS):
+        return False
+    return not (os.path.exists(name) or os.path.isdir(name.partition("/")[0]))
 
 
 def look_at(path: str, formats: Collection[str]) -> ModelFiles:

@@ -92,7 +92,8 @@ class ProcessRuntime:
         try:
             return self._receive()
         except EngineDeadError as failure:
-            raise ModelLoadError(f"{self._path} cannot be loaded: {failure}") from failure
+            kind = OutOfMemoryError if _is_about_memory(str(failure)) else ModelLoadError
+            raise kind(f"{self._path} cannot be loaded: {failure}") from failure
 
     def _refusal(self, told: dict[str, str]) -> AbstractCoreError:
         words = told.get("refused") or told.get("died") or str(told)

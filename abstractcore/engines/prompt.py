@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from abstractcore.engines.runtime import Prompt
 from abstractcore.errors import ConfigurationError, UnsupportedFeatureError
 from abstractcore.tools.prompted import prompted
+from abstractcore.tools.strict_json import plain
 
 if TYPE_CHECKING:
     from abstractcore.types import GenerateRequest, Message, ToolCallDict, ToolSpec
@@ -24,7 +25,7 @@ def write_prompt(request: GenerateRequest, sees: Callable[[], bool] = bool) -> t
 
     Raises UnsupportedFeatureError for an image, unless *sees* tells that the model reads them.
     """
-    extra = dict(request.extra)
+    extra = _plain(request.extra)
     template = {**_template_words(request), **_template_extra(extra)}
     offers_tools = bool(request.tools) and request.tool_choice != "none"
     prompt = Prompt(
@@ -45,6 +46,14 @@ def write_prompt(request: GenerateRequest, sees: Callable[[], bool] = bool) -> t
 
 def _has_tools(request: GenerateRequest) -> bool:
     return bool(request.tools) or any(message.get("tool_calls") for message in request.messages)
+
+
+def _plain(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy what goes to another process as JSON: what it cannot carry is refused here, and hurts nobody."""
+    try:
+        return plain(dict(extra))
+    except ValueError as failure:
+        raise ConfigurationError(f"extra: {failure}") from None
 
 
 def _template_words(request: GenerateRequest) -> dict[str, Any]:

@@ -273,6 +273,9 @@ def test_odd_prompts_get_an_answer(tiny: Any, prompt: str) -> None:
         {"extra": {"nonsense": 1}},
         {"extra": {"min_p": 5.0}, "temperature": 1.0},
         {"extra": {"chat_template_kwargs": 3}},
+        {"extra": {"chat_template_kwargs": {"today": object()}}},
+        {"extra": {"repetition_penalty": 10**400}},
+        {"extra": {"min_new_tokens": float("inf")}},
         {"response_model": {"type": "object", "properties": {"a": {"type": "bogus"}}}},
     ],
 )
@@ -379,12 +382,12 @@ def test_the_next_turn_of_a_session_reuses_its_kv_cache(
 def test_leaving_the_loop_stops_the_decoding(surface: Surface, tiny: Any) -> None:
     """CONTRACT B3, FAULTS 1.11: counted at the worker."""
     scheduler = scheduler_of(tiny)
-    before = scheduler.busy().steps
     taken, stream = surface.take(tiny, 3, COUNT, **FOREVER)
+    left = scheduler.busy().steps
 
     assert len(taken) == 3
     wait_until(lambda: scheduler.busy().running == 0)
-    assert scheduler.busy().steps - before < 1500
+    assert scheduler.busy().steps - left < 50  # of two thousand: it takes a thread's turn, and one step
     assert stream.partial.content
     assert surface.generate(tiny, "hello").content == BY_HEART["hello"]
 
@@ -392,12 +395,12 @@ def test_leaving_the_loop_stops_the_decoding(surface: Surface, tiny: Any) -> Non
 def test_a_timeout_stops_the_decoding(surface: Surface, tiny: Any) -> None:
     """CONTRACT B7"""
     scheduler = scheduler_of(tiny)
-    before = scheduler.busy().steps
     failure = failure_of(lambda: surface.generate(tiny, COUNT, timeout=0.05, **FOREVER))
+    left = scheduler.busy().steps
 
     assert isinstance(failure, RequestTimeoutError)
     wait_until(lambda: scheduler.busy().running == 0)
-    assert scheduler.busy().steps - before < 1500
+    assert scheduler.busy().steps - left < 50
 
 
 @pytest.mark.usefixtures("batched")

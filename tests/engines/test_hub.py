@@ -161,7 +161,15 @@ def test_a_service_is_no_engine() -> None:
 
 @pytest.mark.parametrize(
     ("name", "is_id"),
-    [("a/b", True), ("a/b:Q4_K_M", True), ("./a/b", False), ("../b", False), ("/a/b", False), ("b", False)],
+    [
+        ("a/b", True),
+        ("a/b:Q4_K_M", True),
+        ("./a/b", False),
+        ("../b", False),
+        ("/a/b", False),
+        ("b", False),
+        ("models/typo.gguf", False),
+    ],
 )
 def test_what_an_id_looks_like(name: str, is_id: bool) -> None:
     assert is_hub_id(name) is is_id
@@ -172,6 +180,7 @@ def test_a_path_that_is_there_is_no_id(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
 
     assert not is_hub_id("a/b")
+    assert not is_hub_id("a/mistyped")
 
 
 class Screen:

@@ -116,6 +116,9 @@ class Batch:
             cached = model.start(number, reading.ids, prompt, room)
         except Refused as refusal:
             return [_failed(number, refusal)]
+        except Exception as failure:  # noqa: BLE001 - its caller is told; the neighbours go on
+            model.cancel(number)
+            return [_failed(number, _refusal_of(failure))]
         self._jobs[number] = _Job(model.detokenizer(), prompt["stop"])
         length = len(reading.ids) if reading.is_counted else None
         return [["accepted", number, length, reading.thinks, (*unsaid, *reading.unsaid), cached]]
@@ -149,6 +152,13 @@ class Batch:
         if has_cancelled and not self._jobs:
             self._model.step()  # nobody will ask for another, and an idle model holds nothing
         return events
+
+
+def _refusal_of(failure: Exception) -> Refused:
+    """Name what a runtime raised for a new job, without its words, which may hold the prompt."""
+    is_ours_to_tell = isinstance(failure, (ValueError, TypeError, ArithmeticError))
+    kind = "ConfigurationError" if is_ours_to_tell else "EngineError"
+    return Refused(kind, f"the runtime does not take this request: {type(failure).__name__}")
 
 
 def _failed(number: int, refusal: Refused) -> list[Any]:
