@@ -151,7 +151,10 @@ def client(
     A model in this process is loaded by a sync client first: naming one here is
     ConfigurationError (a ValueError), which shows how.
     """
+    if isinstance(model, Client):
+        raise ConfigurationError("this client is an async one already")
     if isinstance(model, conversation.Client):
+        conversation.check_none_given(options)
         made = Client(model.session)
         if tools is not None:
             made.tools = tools

@@ -5,7 +5,7 @@ A thin face over BasicSession: one history, one transaction rule, one order of t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, Unpack, overload
 
 from abstractcore.errors import ConfigurationError
@@ -201,10 +201,20 @@ class Client(ClientCore):
 def new_session(model: Model, system: str | None, options: Options) -> BasicSession:
     """Make the session of a new client: *model* is an LLM, `provider:model`, or a member of `models`."""
     if isinstance(model, LLM):
+        check_none_given(options)
         return BasicSession(model, system)
     provider = getattr(model, "provider", None)
     llm = create_llm(model, **options) if provider is None else create_llm(provider, str(model), **options)
     return BasicSession(llm, system)
+
+
+def check_none_given(options: Mapping[str, Any]) -> None:
+    """Raise ConfigurationError for options of a model that has been made already."""
+    if options:
+        names = ", ".join(options)
+        raise ConfigurationError(
+            f"{names}: the model is made already; say this to create_llm, or in each chat"
+        )
 
 
 def client(

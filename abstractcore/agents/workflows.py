@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass, make_dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
 from abstractcore.agents.agent import Agent, AgentCore
 from abstractcore.agents.runs import BlockingRuns, Runs, Work, all_but_done, answered, of_colour
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from abstractcore.types import GenerateResponse, StreamChunk
 
 _TITLE_CHARACTERS = 200
+_PASSES = ("pass", "passed", "passes")
 
 
 class Workflow(Runs):
@@ -183,12 +185,7 @@ class RouterCore(Workflow):
         return self._descriptions.get(key) or system[:_TITLE_CHARACTERS] or key
 
     async def _choose(self, work: Work) -> str:
-        schema = {
-            "type": "object",
-            "properties": {"route": {"type": "string", "enum": list(self.routes)}},
-            "required": ["route"],
-            "additionalProperties": False,
-        }
+        schema = make_dataclass("Choice", [("route", Literal[tuple(self.routes)])])
         decides = isinstance(self._classifier, AgentCore)
         part = work.part(work.task, "router", schema=schema if decides else None)
         said: Any = None
@@ -197,7 +194,7 @@ class RouterCore(Workflow):
         except StructuredOutputError:
             if self._default is None:
                 raise
-        chosen = "" if said is None else said.parsed["route"] if decides else said.content.strip()
+        chosen = "" if said is None else said.parsed.route if decides else said.content.strip()
         return self._known(chosen)
 
     def _known(self, chosen: str) -> str:
@@ -220,12 +217,12 @@ _EVALUATE = (
     "You judge whether an answer does what its task asks for. "
     "When it does not, say in the feedback what is to be made better."
 )
-_VERDICT = {
-    "type": "object",
-    "properties": {"passed": {"type": "boolean"}, "feedback": {"type": "string"}},
-    "required": ["passed", "feedback"],
-    "additionalProperties": False,
-}
+
+
+@dataclass
+class _Verdict:
+    passed: bool
+    feedback: str
 
 
 class EvaluatorOptimizerCore(Workflow):
@@ -268,14 +265,16 @@ class EvaluatorOptimizerCore(Workflow):
         """Ask the evaluator; None when the answer passes."""
         decides = isinstance(self.evaluator, AgentCore)
         task = f"Task:\n{work.task}\n\nAnswer:\n{answer}"
-        part = work.part(task, "evaluator", schema=_VERDICT if decides else None)
+        part = work.part(task, "evaluator", schema=_Verdict if decides else None)
         return _feedback_of(await answered(self.evaluator, part), decides)
 
 
 def _feedback_of(said: GenerateResponse, decides: bool) -> str | None:
     if decides:
-        return None if said.parsed["passed"] else str(said.parsed["feedback"])
-    return None if said.content.strip().casefold().startswith("pass") else said.content
+        verdict: _Verdict = said.parsed
+        return None if verdict.passed else verdict.feedback
+    first = said.content.strip().casefold().split(maxsplit=1)[:1]
+    return None if first and first[0].rstrip(".,:;!") in _PASSES else said.content
 
 
 class Chain(BlockingRuns, ChainCore):

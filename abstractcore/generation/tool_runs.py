@@ -126,12 +126,25 @@ async def run_call(
                 yield text
     except _ENDS_THE_TURN:
         raise
+    except ExceptionGroup as group:  # of a workflow that is a tool
+        if (ending := _ending(group)) is not None:
+            raise ending from group
+        run.result = _failure(_told(group, run.call, policy))
     except ToolError as failure:
         run.result = _failure(failure.message)
     except Exception as failure:  # noqa: BLE001  the model is told, and may do better
         if isinstance(failure, TimeoutError) and deadline.left() <= 0:
             raise _too_late(deadline) from None
         run.result = _failure(_told(failure, run.call, policy))
+
+
+def _ending(group: ExceptionGroup[Exception]) -> Exception | None:
+    """Give the first failure in *group* that ends the turn, however deep it stands."""
+    for failure in group.exceptions:
+        found = _ending(failure) if isinstance(failure, ExceptionGroup) else failure
+        if isinstance(found, _ENDS_THE_TURN):
+            return found
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +179,9 @@ def _known(call: ToolCall, tools: Mapping[str, Tool[..., Any]]) -> Tool[..., Any
 async def _check_approved(driver: Driver, call: ToolCall, policy: ToolPolicy, deadline: Deadline) -> None:
     if policy.approve is None:
         return
-    verdict = policy.approve(call)
+    # On the async surface a function that asks somebody and waits does so in a thread.
+    is_async = inspect.iscoroutinefunction(policy.approve)
+    verdict = policy.approve(call) if is_async else await driver.call(policy.approve, call)
     if inspect.isawaitable(verdict):
         verdict = await driver.bounded(verdict, deadline.left())
     if verdict is not True:
@@ -247,7 +262,8 @@ def _jsonable(value: Any) -> Any:
 
 
 def _failure(message: str) -> str:
-    return json.dumps({"error": message[:_MESSAGE_CHARACTERS]}, ensure_ascii=False)
+    text = message[:_MESSAGE_CHARACTERS].encode("utf-8", "replace").decode()
+    return json.dumps({"error": text}, ensure_ascii=False)
 
 
 def check_served(mcp_client: Any, *, blocking: bool) -> None:

@@ -325,6 +325,18 @@ def test_f5_a_route_that_is_not_there_goes_to_the_default(house: House, server: 
         house.Router(client, routes, default="x")
 
 
+@pytest.mark.parametrize("wrong", ['{"agent": "poet"}', '{"route": null}', '{"route": "nobody"}'])
+def test_f5_a_choice_of_another_shape_is_sent_back(house: House, server: FakeServer, wrong: str):
+    """B9: no KeyError; the classifier is asked again, and the default is for when that does not help."""
+    said = iter([wrong, '{"route": "poet"}', wrong, wrong, wrong])
+    server.route = lambda r: text(next(said)) if sent(r).schema else echo(r)
+    client = house.client(server.llm())
+    routes = {"poet": house.Agent(client, "P"), "coder": house.Agent(client, "C")}
+
+    assert house.run(house.Router(client, routes), "t") == "P(t)"
+    assert house.run(house.Router(client, routes, default="coder"), "t") == "C(t)"
+
+
 # ---- evaluator-optimizers ----------------------------------------------------------------------------
 
 
@@ -338,6 +350,16 @@ def test_f5_an_answer_is_made_better_until_it_passes(house: House, server: FakeS
     assert len(server.requests) == 4
     again = sent(server.requests[2]).last
     assert all(word in again for word in ("t", "long", "shorter"))
+
+
+def test_f5_a_verdict_is_read_as_what_it_says(house: House, server: FakeServer):
+    """A text "false" does not pass, and a verdict without one is asked for again."""
+    verdicts = iter(['{"passed": "false", "feedback": "shorter"}', "{}", '{"passed": true, "feedback": ""}'])
+    answers = iter(["long", "short", "never"])
+    server.route = lambda r: text(next(verdicts)) if sent(r).schema else text(next(answers))
+    client = house.client(server.llm())
+
+    assert house.run(house.EvaluatorOptimizer(house.Agent(client, "G"), client), "t") == "short"
 
 
 def test_f5_the_last_round_s_answer_stands(house: House, server: FakeServer):

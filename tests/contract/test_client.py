@@ -8,7 +8,16 @@ import pytest
 from pydantic import BaseModel
 
 import abstractcore
-from abstractcore import AsyncToolError, ClosedError, StreamChunk, aio, create_llm, models, tool
+from abstractcore import (
+    AsyncToolError,
+    ClosedError,
+    ConfigurationError,
+    StreamChunk,
+    aio,
+    create_llm,
+    models,
+    tool,
+)
 from tests.fakes.any_wire import call, text
 from tests.fakes.faults import hangs
 from tests.fakes.server import FakeServer
@@ -220,6 +229,18 @@ def test_names_know_their_provider(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789")
     with abstractcore.client(models.OpenAIModel.GPT_5_MINI) as made:
         assert (made.llm.provider, made.llm.model) == ("openai", "gpt-5-mini")
+
+
+def test_a5_options_of_a_model_that_is_made_already_are_refused(surface: Surface, server: FakeServer):
+    """A5: they would have no effect."""
+    llm = server.llm()
+    with pytest.raises(ConfigurationError, match="temperature"):
+        client(surface, llm, temperature=0)
+    sync_client = abstractcore.client(llm)
+    with pytest.raises(ConfigurationError, match="temperature"):
+        aio.client(sync_client, temperature=0)
+    with pytest.raises(ConfigurationError, match="async one already"):
+        aio.client(aio.client(llm))  # pyright: ignore[reportArgumentType]
 
 
 def test_a_closed_client_says_so(surface: Surface, server: FakeServer):

@@ -1,5 +1,6 @@
 """The tool loop and re-asking, through the public surface, on both of its sides."""
 
+import asyncio
 import threading
 from dataclasses import replace
 from typing import Any
@@ -138,6 +139,43 @@ def test_e6_approve_may_refuse_a_call(surface: Surface, server: FakeServer, verd
 
     surface.generate(session, "?", run_tools=True)
     assert told in results(server, 1)[0]
+
+
+async def test_e6_an_approval_that_asks_somebody_and_waits_does_not_stop_the_loop(server: FakeServer):
+    """E2, E6: a sync function is called in a thread of the async surface."""
+    answered, turned = threading.Event(), threading.Event()
+
+    def approve(call: Any) -> bool:
+        turned.set()
+        return answered.wait(5)
+
+    async def answer() -> None:
+        while not turned.is_set():
+            await asyncio.sleep(0.001)
+        answered.set()
+
+    server.replies(call("add", a=1, b=2), text("ok"))
+    session = BasicSession(server.llm(), tools=[add])
+    session.tool_policy = replace(session.tool_policy, approve=approve)
+    await asyncio.gather(answer(), session.agenerate("?", run_tools=True))
+    await session.provider.aclose()
+
+    assert results(server, 1) == ["3"]
+
+
+def test_e3_a_failure_whose_words_are_no_unicode_reaches_the_model(surface: Surface, server: FakeServer):
+    """As the name of a file that is none in UTF-8 has them."""
+
+    @tool
+    def read() -> str:
+        """Read."""
+        raise OSError("no such file: caf\udce9")
+
+    server.replies(call("read"), text("ok"))
+    session = BasicSession(server.llm(), tools=[read])
+
+    assert surface.generate(session, "?", run_tools=True).content == "ok"
+    assert "no such file: caf?" in results(server, 1)[0]
 
 
 def test_f2_at_the_bound_pending_calls_are_answered_and_the_model_asked_once_more(

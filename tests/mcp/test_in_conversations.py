@@ -262,6 +262,23 @@ def test_g3_a_dead_server_of_an_agent_that_is_a_tool_reaches_the_caller(
     assert (boss.messages, len(server.requests)) == ([], 2)
 
 
+def test_g3_a_dead_server_of_a_workflow_that_is_a_tool_reaches_the_caller(
+    surface: Surface, connect: Connect, raw: Callable[..., Any], server: FakeServer
+):
+    """Though a Parallel says what failed in groups."""
+    names = module(surface)
+    client, other = names.client(server.llm()), names.client(server.llm())
+    client.mcp_client = connect(**raw("dying"))
+    helpers = names.Parallel([names.Parallel([names.Agent(client, "You help.")])])
+    boss = names.Agent(other, "You ask.", tools=[helpers.as_tool(name="helpers")])
+    server.replies(call("helpers", task="Stop."), call("tool"), text("I was told."))
+
+    with pytest.raises(MCPConnectionError):
+        surface.call(boss, "run", "Go on.")
+
+    assert (boss.messages, len(server.requests)) == ([], 2)
+
+
 # ---- colours ------------------------------------------------------------------------------------
 
 
