@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from abstractcore.drivers.base import Deadline
 from abstractcore.drivers.blocking import BLOCKING, run
 from abstractcore.drivers.files import write_whole
 from abstractcore.drivers.turns import Turns
-from abstractcore.errors import ConfigurationError, SessionError
+from abstractcore.errors import ConfigurationError, ResponseError, SessionError
 from abstractcore.generates import Generates
 from abstractcore.generation import history
 from abstractcore.generation.ask import (
@@ -114,10 +114,13 @@ class BasicSession(Generates):
         deadline = Deadline.after(ask.seconds)
         system = self.system_prompt if ask.system_prompt is None else ask.system_prompt
         async with self._turns.turn(driver, deadline):
+            summary: list[Message] = []
+            cut = 0
             if self.auto_compact and self.count_tokens() > self.compact_above:
-                await self._compact(driver, deadline, _KEEP)
+                with suppress(ResponseError):  # the turn goes on with all it has
+                    summary, cut = await self._summary(driver, deadline, _KEEP)
             new = await write_messages(driver, replace(ask, system_prompt=None))
-            request = with_messages(ask, history.sendable(system, [*self.messages, *new]))
+            request = with_messages(ask, history.sendable(system, [*summary, *self.messages[cut:], *new]))
             tools = ask.tools
             if tools is not None and self.mcp_client is not None:
                 tools = [*tools, *await served_tools(driver, self.mcp_client, deadline)]
@@ -128,14 +131,18 @@ class BasicSession(Generates):
             async with aclosing(work) as chunks:
                 async for chunk in chunks:
                     if chunk.phase == "done":
-                        self._record([*new, *turn.messages], collector, driver.now())
+                        self._record([*new, *turn.messages], collector, driver.now(), summary, cut)
                     yield chunk
                     self._turns.hand_to(driver.caller())
 
-    def _record(self, new: list[Message], collector: Collector, now: float) -> None:
+    def _record(
+        self, new: list[Message], collector: Collector, now: float, summary: list[Message], cut: int
+    ) -> None:
+        """Add a turn, and put *summary* in the place of the first *cut* messages, in one step."""
         response = collector.response()
         turn = history.stamped([*new, assistant_message(response)], now)
-        self.messages[len(self.messages) :] = turn
+        begin = 0 if cut else len(self.messages)
+        self.messages[begin:] = [*summary, *self.messages[cut:], *turn] if cut else turn
         self.usage = self.usage + response.usage
 
     def add_message(self, role: Role, content: str, **metadata: Any) -> Message:
@@ -205,18 +212,29 @@ class BasicSession(Generates):
             await self._compact(driver, deadline, keep)
 
     async def _compact(self, driver: Driver, deadline: Deadline, keep: int) -> None:
+        summary, cut = await self._summary(driver, deadline, keep)
+        if cut:
+            self.messages[:cut] = summary
+
+    async def _summary(self, driver: Driver, deadline: Deadline, keep: int) -> tuple[list[Message], int]:
+        """Give what may stand in the place of the oldest messages, and of how many: of none, where none is due.
+
+        Raises ResponseError for a summary that is empty or was cut off.
+        """
         llm = self._llm()
         cut = history.cut_for_summary(self.messages, keep)
         if cut == 0:
-            return
+            return [], 0
         collector = self._collector()
         request = GenerateRequest(llm.model, history.summary_request(self.messages[:cut]))
         async with aclosing(llm.answer(Call(driver, deadline, collector), request)) as chunks:
             async for _ in chunks:
                 pass
         response = collector.response()
-        self.messages[:cut] = [history.summary_message(response.content, cut, driver.now())]
         self.usage = self.usage + response.usage
+        if not response.content.strip() or response.finish_reason == "length":
+            raise ResponseError("the summary of the old turns is empty or was cut off; they are kept")
+        return [history.summary_message(response.content, cut, driver.now())], cut
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the session to *path*, whole or not at all, readable by its owner alone (0600).

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from abstractcore import BasicSession, ConfigurationError, ServerError
+from abstractcore import BasicSession, ConfigurationError, ResponseError, ServerError
 from tests.fakes.any_wire import error, text
 from tests.fakes.replies import WaitFor
 from tests.fakes.server import FakeServer
@@ -162,6 +162,34 @@ def test_c6_auto_compact_summarises_before_the_turn(
     assert len(server.requests) == 2
     (_, system), *_, (_, last) = wire.sent(server.requests[1]).turns
     assert ("A summary." in system, last) == (True, "next")
+
+
+def test_c3_a_turn_that_fails_after_its_compaction_leaves_the_history_as_it_was(
+    surface: Surface, server: FakeServer, wire: Wire
+):
+    server.replies(text("A summary."), error(501), text("A summary."), text("Hi."))
+    session = talked(server, wire, auto_compact=True, compact_above=20)
+    before = list(session.messages)
+
+    with pytest.raises(ServerError):
+        surface.generate(session, "next")
+    assert session.messages == before
+
+    assert surface.generate(session, "next").content == "Hi."
+    assert "A summary." in str(session.messages[0]["content"])
+    assert len(session.messages) < len(before)
+
+
+def test_c6_a_summary_that_says_nothing_replaces_nothing(surface: Surface, server: FakeServer, wire: Wire):
+    server.replies(text(" "), text(" "), text("Hi."))
+    session = talked(server, wire, auto_compact=True, compact_above=20)
+    before = list(session.messages)
+
+    with pytest.raises(ResponseError, match="summary"):
+        surface.call(session, "compact", keep=4)
+    assert session.messages == before
+    assert surface.generate(session, "next").content == "Hi."
+    assert session.messages[: len(before)] == before
 
 
 async def test_c6_acompact_never_stands_on_the_loop_s_back(server: FakeServer, wire: Wire):
