@@ -217,7 +217,7 @@ class BasicSession(Generates):
             self.messages[:cut] = summary
 
     async def _summary(self, driver: Driver, deadline: Deadline, keep: int) -> tuple[list[Message], int]:
-        """Give what may stand in the place of the oldest messages, and of how many: of none where none is due.
+        """Give what may replace the oldest messages, and how many of them: none where none is due.
 
         Raises ResponseError for a summary that is empty or was cut off.
         """
