@@ -70,10 +70,10 @@ async def chunks(
         first, source = await retry.run(driver, attempts.next, call.deadline)
         async with aclosing(source):
             given_out = True
-            _take(call, first)
+            _take(call, request, first)
             yield first
             async for chunk in source:
-                _take(call, chunk)
+                _take(call, request, chunk)
                 yield chunk
     except AbstractCoreError as failure:
         told = _cut_short(failure) if given_out and request.stream else failure
@@ -124,16 +124,17 @@ class _Attempts(Generic[T]):
             failure.attempts = self._number + beyond
 
 
-def _take(call: Call, chunk: StreamChunk) -> None:
+def _take(call: Call, request: GenerateRequest, chunk: StreamChunk) -> None:
     call.collector.add(chunk)
     if chunk.phase == "done":
-        _end(call)
+        _end(call, may_call=call.runs_tools and request.tool_choice != "none")
 
 
-def _end(call: Call) -> None:
+def _end(call: Call, *, may_call: bool) -> None:
+    """Validate the answer, unless it is one that asks for tools, whose results come next."""
     collector = call.collector
     collector.end(call.deadline.seconds - call.deadline.left())
-    if call.response_model is None or (call.runs_tools and collector.has_calls):
+    if call.response_model is None or (may_call and collector.has_calls):
         return
     try:
         collector.parsed = parse_output(call.response_model, collector.content)

@@ -178,6 +178,17 @@ def test_e3_a_failure_whose_words_are_no_unicode_reaches_the_model(surface: Surf
     assert "no such file: caf?" in results(server, 1)[0]
 
 
+def test_f2_a_model_that_calls_on_gives_no_typed_answer(surface: Surface, server: FakeServer):
+    """B9: with a schema what it says at the bound is no answer, and never None."""
+    server.route = lambda request: call("add", a=1, b=2)
+    session = BasicSession(server.llm(), tools=[add])
+    session.tool_policy = replace(session.tool_policy, max_iterations=1)
+
+    with pytest.raises(StructuredOutputError):
+        surface.generate(session, "?", run_tools=True, response_model=dict[str, int])
+    assert session.messages == []
+
+
 def test_f2_at_the_bound_pending_calls_are_answered_and_the_model_asked_once_more(
     surface: Surface, server: FakeServer
 ):
