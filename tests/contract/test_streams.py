@@ -272,7 +272,7 @@ async def test_b3_a_timeout_of_the_caller_is_theirs_and_closes(server: FakeServe
     server.replies(hangs_after("one two"))
 
     async def read() -> None:
-        async with asyncio.timeout(0.1):
+        async with asyncio.timeout(0.5):
             async for _ in asked.agenerate("count", stream=True):
                 pass
 
