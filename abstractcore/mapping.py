@@ -22,7 +22,6 @@ from abstractcore.drivers.blocking import BLOCKING, iterate, run
 from abstractcore.errors import ConfigurationError
 from abstractcore.generates import Generates
 from abstractcore.generation.ask import SAMPLING, Sampling, check_known
-from abstractcore.generation.many import MapResult, Plan, mapped
 from abstractcore.generation.schema import output_schema
 from abstractcore.tools.schema import as_specs
 
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from abstractcore.drivers.pace import Limiter
     from abstractcore.generation.call import BeforeRequest
     from abstractcore.generation.checkpoint import Checkpoint
+    from abstractcore.generation.many import MapResult, Plan
     from abstractcore.generation.media import Media
     from abstractcore.types import GenerateResponse
 
@@ -102,6 +102,8 @@ class Maps(Generates):
         The other *options* are those of `generate`. Raises ConfigurationError, SessionError for a
         checkpoint that is damaged, TypeError for an argument that does not exist.
         """
+        from abstractcore.generation.many import mapped
+
         return MapResults(mapped(BLOCKING, _checked(prompts), self._plan(prompts, locals())))
 
     def amap(
@@ -119,11 +121,14 @@ class Maps(Generates):
     ) -> AsyncMapResults:
         """Ask many prompts as `map` does; the results are for `async for`, and *prompts* may be async too."""
         from abstractcore.drivers.eventloop import ASYNC
+        from abstractcore.generation.many import mapped
 
         plan = self._plan(prompts, locals())
         return AsyncMapResults(mapped(ASYNC, _checked(prompts, awaits=True), plan))
 
     def _plan(self, prompts: Any, given: dict[str, Any]) -> Plan:
+        from abstractcore.generation.many import Plan
+
         options, checkpoint = given["options"], given["checkpoint"]
         check_known(options, (*_OWN, *_ASKED, *SAMPLING), "map")
         self._ask(_arguments("a prompt", options))  # what is wrong with the options is wrong for all
@@ -166,7 +171,7 @@ class Maps(Generates):
         return Checkpoint(path, whole, response_model)
 
 
-class MapResults(Iterator[MapResult]):
+class MapResults(Iterator["MapResult"]):
     """The results of `map`: iterate them, once. Leaving the loop, or `close`, ends what runs."""
 
     def __init__(self, source: AsyncGenerator[MapResult]) -> None:
@@ -198,7 +203,7 @@ class MapResults(Iterator[MapResult]):
         self.close()
 
 
-class AsyncMapResults(AsyncIterator[MapResult]):
+class AsyncMapResults(AsyncIterator["MapResult"]):
     """The results of `amap`: for `async for`, once. Leaving the loop, `aclose` or a cancel ends what runs."""
 
     def __init__(self, source: AsyncGenerator[MapResult]) -> None:
@@ -235,7 +240,7 @@ class AsyncMapResults(AsyncIterator[MapResult]):
         await self.aclose()
 
 
-class _Loop(AsyncIterator[MapResult]):
+class _Loop(AsyncIterator["MapResult"]):
     """What an `async for` holds: it goes when the loop is left, though the results stand in a variable."""
 
     def __init__(self, results: AsyncMapResults) -> None:
