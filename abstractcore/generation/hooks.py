@@ -64,7 +64,10 @@ class ResponseEvent:
 
 @dataclass(frozen=True, slots=True)
 class ErrorEvent:
-    """A call failed for good with *error*, after *seconds*."""
+    """A call failed with *error*, after *seconds* and with no retry to come.
+
+    An answer that does not follow its schema is such a failure, though the model is then asked again.
+    """
 
     provider: str
     model: str
