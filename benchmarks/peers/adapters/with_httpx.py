@@ -1,39 +1,6 @@
 """Raw httpx with its default pool; only its timeout is raised, since calls wait for a connection."""
 
-import json
-from contextlib import asynccontextmanager, contextmanager
-
 import httpx
+from httpx_like import adapter
 
-BODY = {"model": "test-model", "messages": [{"role": "user", "content": "Hi"}]}
-
-
-@contextmanager
-def blocking(url):
-    with httpx.Client(timeout=120) as client:
-
-        def call():
-            answer = client.post(f"{url}/v1/chat/completions", json=BODY)
-            answer.raise_for_status()
-            return answer.json()["choices"][0]["message"]["content"]
-
-        yield call
-
-
-@asynccontextmanager
-async def awaited(url):
-    async with httpx.AsyncClient(timeout=120) as client:
-
-        async def call():
-            answer = await client.post(f"{url}/v1/chat/completions", json=BODY)
-            answer.raise_for_status()
-            return answer.json()["choices"][0]["message"]["content"]
-
-        async def stream():
-            body = {**BODY, "stream": True}
-            async with client.stream("POST", f"{url}/v1/chat/completions", json=body) as answer:
-                async for line in answer.aiter_lines():
-                    if line.startswith("data: ") and line != "data: [DONE]":
-                        yield json.loads(line[6:])["choices"][0]["delta"].get("content")
-
-        yield call, stream
+blocking, awaited = adapter(httpx)
