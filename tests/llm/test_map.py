@@ -486,10 +486,12 @@ def test_after_a_close_the_rest_is_asked_only(surface: Surface, server: FakeServ
     results = start(surface, llm, prompts, checkpoint=path, concurrency=4)
     assert [surface.step(results).index for _ in range(10)] == list(range(10))
     surface.close(results)
+    surface.close(llm)
+    surface.wait_for(server, lambda server: server.open_sockets == 0)  # what was under way has arrived
     kept = len(path.read_text().splitlines()) - 1
     server.requests.clear()
 
-    results = map_all(surface, llm, prompts, checkpoint=path)
+    results = map_all(surface, server.llm(), prompts, checkpoint=path)
 
     assert kept >= 10
     assert [result.response.content for result in results] == [f"echo {prompt}" for prompt in prompts]
