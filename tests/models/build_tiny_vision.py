@@ -4,7 +4,7 @@ import os, sys; os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import json, torch
 from transformers import AutoTokenizer, CLIPImageProcessor, CLIPVisionConfig, GenerationConfig, LlamaForCausalLM, LlavaConfig, LlavaForConditionalGeneration, LlavaProcessor
 source, out = sys.argv[1:3]; torch.manual_seed(0); torch.set_num_threads(1)
-base = LlamaForCausalLM.from_pretrained(source); tok = AutoTokenizer.from_pretrained(source)
+base = LlamaForCausalLM.from_pretrained(source); base.config.name_or_path = ""; tok = AutoTokenizer.from_pretrained(source)
 tok.add_special_tokens({"additional_special_tokens": ["<image>"]}); IMAGE = tok.convert_tokens_to_ids("<image>")
 eye = CLIPVisionConfig(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, image_size=32, patch_size=16, projection_dim=32)
 m = LlavaForConditionalGeneration(LlavaConfig(vision_config=eye, text_config=base.config, image_token_index=IMAGE, vision_feature_select_strategy="default", vision_feature_layer=-1, image_seq_length=4))
