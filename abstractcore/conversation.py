@@ -226,8 +226,8 @@ def client(
 ) -> Client:
     """Make a client of a model: `"provider:model"`, a member of `abstractcore.models`, or an LLM.
 
-    *options* are those of `create_llm`. Raises AsyncToolError for an async tool:
-    `abstractcore.aio` runs those.
+    *options* are those of `create_llm`, and none for an LLM, which has its own. Raises AsyncToolError
+    for an async tool: `abstractcore.aio` runs those.
     """
     made = Client(new_session(model, system, options))
     made.tools = tools or ()

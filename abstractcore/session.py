@@ -196,7 +196,8 @@ class BasicSession(Generates):
     def compact(self, *, keep: int = _KEEP, timeout: float | None = None) -> None:
         """Replace the old turns by a summary that the provider writes; about *keep* messages stay.
 
-        It is a turn: on any failure the history is as it was.
+        It is a turn: on any failure the history is as it was. Raises ResponseError for a summary that is
+        empty or was cut off.
         """
         run(self._compact_turn(BLOCKING, keep, timeout))
 

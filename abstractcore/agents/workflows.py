@@ -234,7 +234,7 @@ class EvaluatorOptimizerCore(Workflow):
         """Make a *generator*, anything with `run`, answer until its *evaluator* is content.
 
         A client, or an agent of your own, judges by structured output; the text of any other
-        evaluator passes when it begins with PASS, and is the feedback otherwise. The
+        evaluator passes when its first word is PASS, and is the feedback otherwise. The
         answer of the last of *max_rounds* rounds is given without being judged.
         """
         if type(max_rounds) is not int or max_rounds < 1:

@@ -362,6 +362,20 @@ def test_f5_a_verdict_is_read_as_what_it_says(house: House, server: FakeServer):
     assert house.run(house.EvaluatorOptimizer(house.Agent(client, "G"), client), "t") == "short"
 
 
+@pytest.mark.parametrize(
+    ("said", "asked"), [("PASS", 2), (" pass: it is good", 2), ("Passing None crashes it.", 3), ("", 3)]
+)
+def test_f5_an_evaluator_of_words_passes_with_the_word(
+    house: House, server: FakeServer, said: str, asked: int
+):
+    server.route = lambda r: text(said or " ") if sent(r).system == "Judge." else text("answer")
+    client = house.client(server.llm())
+    judge = house.Chain.from_client(client, ["Judge."])
+
+    assert house.run(house.EvaluatorOptimizer(house.Agent(client, "G"), judge, max_rounds=2), "t") == "answer"
+    assert len(server.requests) == asked
+
+
 def test_f5_the_last_round_s_answer_stands(house: House, server: FakeServer):
     server.route = lambda r: text('{"passed": false, "feedback": "no"}') if sent(r).schema else text("answer")
     client = house.client(server.llm())
