@@ -6,14 +6,16 @@ import asyncio
 import gc
 import signal
 import socket
+import sys
 import threading
 import time
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
 import pytest
 
 from abstractcore import LLM, BasicSession, ClosedError, RateLimitError, create_llm
+from abstractcore.drivers.blocking import BlockingDriver
 from tests.fakes import any_wire, faults, network
 from tests.fakes.replies import Hang, Reply, WaitFor, scripted
 from tests.fakes.requests import Recorded
@@ -200,12 +202,16 @@ def test_ctrl_c_ends_a_blocking_call(waits_in: str, server: FakeServer, wire: Wi
     )
     session = BasicSession(wire.llm(server))
     interrupted: list[float] = []
-    waiting = {"backoff": lambda s: len(s.requests) == 1 and s.in_flight == 0}
+    main = threading.main_thread().ident or 0
 
     def interrupt() -> None:
-        server.wait_for(waiting.get(waits_in, lambda s: s.hanging == 1), 5)
+        if waits_in == "backoff":
+            server.wait_for(lambda s: len(s.requests) == 1, 5)
+            _wait_until_in(BlockingDriver.sleep, main)
+        else:
+            server.wait_for(lambda s: s.hanging == 1, 5)
         interrupted.append(time.monotonic())
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        signal.pthread_kill(main, signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
     thread.start()
@@ -234,6 +240,14 @@ def test_ctrl_c_ends_a_blocking_call_that_connects() -> None:
         assert time.monotonic() - begun < SOON
         timer.join()
         gc.collect()
+
+
+def _wait_until_in(function: Callable[..., Any], thread: int, seconds: float = 5) -> None:
+    """Wait until the innermost Python frame of *thread* is that of *function*."""
+    end = time.monotonic() + seconds
+    while sys._current_frames()[thread].f_code is not function.__code__:
+        assert time.monotonic() < end, f"not in {function.__qualname__} within {seconds} s"
+        time.sleep(0.001)
 
 
 def _exhaust(session: BasicSession) -> None:
