@@ -15,7 +15,7 @@ help:
 	@echo "make test      the tests;  make test-all  their long forms too"
 	@echo "make lint      style and layers;  make format  repairs what can be repaired"
 	@echo "make types     the type checker"
-	@echo "make docs      the documents: every link and every sample"
+	@echo "make docs      the documents as a site, in site/; every link and every sample in them"
 	@echo "make bench     what a call costs, side by side with the libraries below us"
 	@echo "make soak      ten minutes of mixed calls and faults: memory and sockets stay flat"
 	@echo "make fuzz      bytes that no server would send, for some minutes; make fuzz MINUTES=60 for an hour"
@@ -42,6 +42,8 @@ types: $(VENV)/.dev
 	@$(BIN)/basedpyright
 
 docs: $(VENV)/.dev
+	@$(BIN)/sphinx-build -q -W --keep-going -c docs -d site/.doctrees . site
+	@echo "The site: site/index.html"
 	@$(BIN)/pytest tests/docs $(ARGS)
 
 # Beside others, and beside ourselves. The pictures and tables go to docs/performance.md; make bench QUICK=1
@@ -67,7 +69,7 @@ soak: $(VENV)/.dev
 	@$(BIN)/python -m tests.crash.soak $(SECONDS)
 
 clean:
-	rm -rf $(VENV) dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage
+	rm -rf $(VENV) dist site .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---- what the targets stand on: each stamp in .venv says that one step was done ----

@@ -1,0 +1,93 @@
+"""The built site: `make docs` makes it of the pages as they are, with Sphinx.
+
+Two things are added while a page is read. `docs/index.md` is also the navigation: each of its `##` headings
+is a group, and the link that begins a line of its lists is a page. And where `docs/api.md` lists a name,
+there stand its signature and docstring.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+project = "abstractcore"
+author = "The abstractcore authors"
+copyright = author  # what Sphinx calls it
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
+
+# The source is the whole repository, so that every link works as it does on the code host.
+root_doc = "docs/index"
+include_patterns = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs/**.md"]
+exclude_patterns = [".*", "abstractcore", "benchmarks", "build", "dist", "examples", "site", "tests"]
+
+myst_heading_anchors = 6
+smartquotes = False
+default_role = "code"  # a docstring says `name` with one backtick, as Markdown does
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+# Whose members are not ours to document.
+_BUILT_IN = "object,Exception,OSError,ImportError,TypeError,ValueError,dict,tuple"
+autodoc_default_options = {"members": True, "inherited-members": _BUILT_IN}
+python_maximum_signature_line_length = 88
+
+# Nothing is fetched: the theme has no font and no script from elsewhere.
+html_theme = "furo"
+html_title = "abstractcore"
+html_copy_source = False
+html_show_sphinx = False
+
+_START = (
+    '<!doctype html><title>abstractcore</title><meta http-equiv="refresh" content="0; url=docs/index.html">'
+)
+_GROUP = re.compile(r"^## (.+)$", re.MULTILINE)
+_PAGE = re.compile(r"^- \[([^\]]+)\]\(([^)#\s]+\.md)\)", re.MULTILINE)
+_PLURAL = re.compile(r"(`[^`\n]+`)(?=\w)")
+_NAME = re.compile(r"^- `(abstractcore\.[\w.]+)`$", re.MULTILINE)
+
+
+def navigation(index: str) -> list[tuple[str, list[tuple[str, str]]]]:
+    """The groups of the index, each with the titles and the paths of its pages."""
+    _, *parts = _GROUP.split(index)
+    return [(group, _PAGE.findall(text)) for group, text in zip(parts[::2], parts[1::2], strict=True)]
+
+
+def _toctree(group: str, pages: list[tuple[str, str]]) -> str:
+    entries = [f"{title} <{path}>" for title, path in pages]
+    return "\n".join(["```{toctree}", ":hidden:", f":caption: {group}", "", *entries, "```"])
+
+
+def _signature(name: str) -> str:
+    module, _, last = name.rpartition(".")
+    value = getattr(import_module(module), last)
+    kind = "class" if isinstance(value, type) else "function" if callable(value) else "data"
+    return "\n".join(["```{eval-rst}", f".. auto{kind}:: {name}", "```"])
+
+
+def _read(app: Sphinx, page: str, source: list[str]) -> None:
+    if page == root_doc:
+        groups = navigation(source[0])
+        source[0] = "\n\n".join([source[0], *(_toctree(*group) for group in groups if group[1])])
+    elif page == "docs/api":
+        source[0] = _NAME.sub(lambda found: _signature(found[1]), source[0])
+
+
+def _docstring(app: Sphinx, what: str, name: str, value: object, options: object, lines: list[str]) -> None:
+    """Sphinx reads docstrings as reStructuredText, where a letter may not follow a closing backtick."""
+    lines[:] = [_PLURAL.sub(r"\1\\ ", line) for line in lines]
+
+
+def _start_page(app: Sphinx, failure: Exception | None) -> None:
+    if failure is None and app.builder.format == "html":
+        (Path(app.outdir) / "index.html").write_text(_START, encoding="utf-8")
+
+
+def setup(app: Sphinx) -> None:
+    """Called by Sphinx."""
+    app.connect("source-read", _read)
+    app.connect("autodoc-process-docstring", _docstring)
+    app.connect("build-finished", _start_page)

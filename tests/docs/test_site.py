@@ -1,0 +1,119 @@
+"""The built site: strict, whole, and without anything from elsewhere."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import types
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import abstractcore
+from abstractcore import aio, testing
+from tests.docs.pages import PAGES, ROOT
+from tests.real.processes import absent
+
+DOCS = ROOT / "docs"
+_FETCHED = re.compile(
+    r"""<(?:script|img|iframe)[^>]*\ssrc="(?:https?:)?//|<link[^>]*\shref="(?:https?:)?//"""
+)
+_FETCHED_BY_STYLE = re.compile(r"""url\(["']?(?:https?:)?//|@import""")
+
+pytestmark = pytest.mark.timeout(300)  # the build is the first test's, on a machine that may be busy
+
+
+def build(source: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """What `make docs` does: any warning is a failure."""
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-c", str(source / "docs")]
+    command += ["-d", str(folder / "doctrees"), str(source), str(folder / "site")]
+    return subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    for package in ("sphinx", "myst_parser", "furo"):
+        if importlib.util.find_spec(package) is None:
+            absent(f"{package} is missing: pip install --group docs")
+    folder = tmp_path_factory.mktemp("built")
+    done = build(ROOT, folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "site"
+
+
+def listed() -> Iterator[Path]:
+    """The pages of the navigation, in order."""
+    specification = importlib.util.spec_from_file_location("docs_conf", DOCS / "conf.py")
+    assert specification is not None
+    assert specification.loader is not None
+    conf = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(conf)
+    for _, pages in conf.navigation((DOCS / "index.md").read_text(encoding="utf-8")):
+        yield from ((DOCS / path).resolve() for _, path in pages)
+
+
+def test_every_page_is_in_the_navigation_once() -> None:
+    """A new page gets one line in docs/index.md that begins with its link."""
+    pages = sorted(listed())
+
+    assert pages == sorted(set(pages))
+    assert {page for page in PAGES if page != DOCS / "index.md"} - set(pages) == set()
+
+
+def test_every_page_is_built_and_reached_from_the_start(site: Path) -> None:
+    start = (site / "docs" / "index.html").read_text(encoding="utf-8")
+
+    for page in listed():
+        built = site / page.relative_to(ROOT).with_suffix(".html")
+        assert "<h1>" in built.read_text(encoding="utf-8")
+        assert f'href="{os.path.relpath(built, site / "docs")}"' in start
+    assert 'url=docs/index.html"' in (site / "index.html").read_text(encoding="utf-8")
+
+
+def test_every_public_name_has_its_signature(site: Path) -> None:
+    """`objects.inv` is what other sites link to; its first four lines are not compressed."""
+    *_, compressed = (site / "objects.inv").read_bytes().split(b"\n", 4)
+    documented = {line.split()[0] for line in zlib.decompress(compressed).decode().splitlines()}
+
+    assert public_names() - documented == set()
+
+
+def public_names() -> set[str]:
+    names = {f"abstractcore.{name}" for name in abstractcore.__all__ if not _is_module(abstractcore, name)}
+    names |= {f"abstractcore.testing.{name}" for name in testing.__all__}
+    # What is one and the same on both surfaces is documented once.
+    awaited = {name for name in aio.__all__ if getattr(aio, name) is not getattr(abstractcore, name, None)}
+    return names | {f"abstractcore.aio.{name}" for name in awaited}
+
+
+def _is_module(owner: types.ModuleType, name: str) -> bool:
+    return isinstance(getattr(owner, name), types.ModuleType)
+
+
+def test_the_site_fetches_nothing(site: Path) -> None:
+    """It can be read offline, and nobody elsewhere learns who reads it."""
+    fetching = [page.name for page in site.rglob("*.html") if _FETCHED.search(page.read_text("utf-8"))]
+    styled = [page.name for page in site.rglob("*.css") if _FETCHED_BY_STYLE.search(page.read_text("utf-8"))]
+
+    assert fetching + styled == []
+
+
+def test_a_broken_link_fails_the_build(site: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (source / "docs").mkdir(parents=True)
+    shutil.copy(DOCS / "conf.py", source / "docs")
+    (source / "docs" / "index.md").write_text(
+        "# Documents\n\nSee [that](nowhere.md) and [this](#no-heading).\n"
+    )
+
+    done = build(source, tmp_path)
+
+    assert done.returncode != 0
+    assert "nowhere.md" in done.stderr
+    assert "no-heading" in done.stderr
