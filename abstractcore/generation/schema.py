@@ -1,8 +1,7 @@
 """Structured output: the JSON Schema of a type, and its value out of the model's words.
 
 A type is anything that pydantic reads: a model, a dataclass, a TypedDict, `list[Model]`, an
-Enum. A plain dict is taken as a JSON Schema itself; an answer to it is checked for being JSON
-of the right top type, no further.
+Enum. A plain dict is taken as a JSON Schema itself.
 """
 
 from __future__ import annotations
@@ -10,11 +9,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 from abstractcore.errors import ConfigurationError, StructuredOutputError
 from abstractcore.tools import hints, strict_json
 from abstractcore.types import OutputSchema
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+    from abstractcore.generation.json_schema import Validator
 
 _MAX_LAST_TEXT = 2_000
 _WRAPPED = "value"
@@ -60,12 +65,23 @@ def _schema(response_model: Any) -> dict[str, Any]:
     if not isinstance(response_model, Mapping):
         return hints.json_schema(_adapter(response_model))
     try:
-        return strict_json.plain(response_model)
+        plain = strict_json.plain(response_model)
     except ValueError as failure:
         raise ConfigurationError(f"response_model: the JSON Schema is not JSON: {failure}.") from failure
+    _validator(plain)
+    return plain
 
 
-def _adapter(response_model: Any) -> Any:
+def _validator(schema: dict[str, Any]) -> Validator:
+    from abstractcore.generation.json_schema import Validator
+
+    try:
+        return Validator(schema)
+    except ValueError as failure:
+        raise ConfigurationError(f"response_model: this is no JSON Schema: {failure}.") from failure
+
+
+def _adapter(response_model: Any) -> TypeAdapter[Any]:
     # A function has an adapter too, which would call it; a text is a name that nobody can look up.
     if response_model is None or isinstance(response_model, str) or hasattr(response_model, "__code__"):
         raise ConfigurationError(
@@ -119,49 +135,35 @@ def _candidates(text: str) -> Iterator[str]:
 
 def _validate(response_model: Any, value: Any) -> tuple[Any, str | None]:
     """Validate *value*, and first what stands in it as the one property of a wrapping object."""
-    validate = _check_top_type if isinstance(response_model, Mapping) else _validate_type
+    if isinstance(response_model, Mapping):
+        validate = partial(_check, _validator(strict_json.plain(response_model)))
+    else:
+        validate = partial(_validate_type, _adapter(response_model))
     wrapped = isinstance(value, dict) and cast("dict[str, Any]", value).keys() == {_WRAPPED}
     if not wrapped or _is_object(_schema(response_model)):
-        return validate(response_model, value)
-    inner, inner_problem = validate(response_model, value[_WRAPPED])
+        return validate(value)
+    inner, inner_problem = validate(value[_WRAPPED])
     if inner_problem is None:
         return inner, None
-    bare, problem = validate(response_model, value)
+    bare, problem = validate(value)
     return bare, problem and inner_problem
 
 
-def _validate_type(response_model: Any, value: Any) -> tuple[Any, str | None]:
+def _validate_type(adapter: TypeAdapter[Any], value: Any) -> tuple[Any, str | None]:
     # As JSON, since there strict types still take a date or an Enum from its text.
-    adapter = _adapter(response_model)
     try:
         return adapter.validate_json(json.dumps(value)), None
     except Exception as failure:  # noqa: BLE001  a user's validator may raise anything; the caller raises
         return None, hints.describe(failure)
 
 
-def _check_top_type(schema: Mapping[str, Any], value: Any) -> tuple[Any, str | None]:
-    wanted = schema.get("type", [])
-    names = [wanted] if isinstance(wanted, str) else wanted
-    if not names or any(isinstance(value, _TYPES.get(name, object)) and _fits(value, name) for name in names):
-        return value, None
-    return None, f"expected JSON of type {' or '.join(map(str, names))}"
-
-
-def _fits(value: Any, name: str) -> bool:
-    return name == "boolean" or not isinstance(value, bool)
+def _check(validator: Validator, value: Any) -> tuple[Any, str | None]:
+    try:
+        return value, validator.problem(value)
+    except RecursionError:
+        return None, "it is nested too deeply"
 
 
 def _shown(text: str) -> str:
     text = text.encode(errors="replace").decode()
     return text if len(text) <= _MAX_LAST_TEXT else text[:_MAX_LAST_TEXT] + "…"
-
-
-_TYPES: dict[str, type | tuple[type, ...]] = {
-    "object": dict,
-    "array": list,
-    "string": str,
-    "number": (int, float),
-    "integer": int,
-    "boolean": bool,
-    "null": type(None),
-}

@@ -180,6 +180,47 @@ def test_b1_an_answer_of_another_shape_is_an_error_that_says_why(
     assert "does not follow the schema" in wire.sent(server.requests[1]).turns[-1][1]
 
 
+CITY = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string"},
+        "rivers": {"type": "array", "items": {"$ref": "#/$defs/river"}},
+        "size": {"enum": ["small", "large"]},
+    },
+    "required": ["name", "rivers"],
+    "$defs": {"river": {"type": "object", "properties": {"km": {"type": "number"}}, "required": ["km"]}},
+}
+NO_CITY = {
+    "a missing property": ('{"rivers": []}', "name: is required"),
+    "a wrong type further in": (
+        '{"name": "Ulm", "rivers": [{"km": "2"}]}',
+        "rivers.0.km: expected JSON of type",
+    ),
+    "a value that is not listed": ('{"name": "Ulm", "rivers": [], "size": "huge"}', "size: expected one of"),
+}
+
+
+@pytest.mark.parametrize("name", list(NO_CITY))
+def test_b1_an_answer_to_a_plain_json_schema_is_sent_back_too(
+    surface: Surface, server: FakeServer, wire: Wire, whole_or_stream: WholeOrStream, name: str
+):
+    wrong, problem = NO_CITY[name]
+    server.replies(text(wrong), text('{"name": "Ulm", "rivers": [{"km": 2}]}'))
+
+    answer = whole_or_stream.ask(
+        surface, wire.llm(server), "Which?", response_model=CITY, return_response=True
+    )
+
+    assert answer.parsed == {"name": "Ulm", "rivers": [{"km": 2}]}
+    assert problem in wire.sent(server.requests[1]).turns[-1][1]
+
+
+def test_b1_what_is_no_json_schema_is_refused_before_any_request(surface: Surface, server: FakeServer):
+    with pytest.raises(ConfigurationError, match=r"no JSON Schema: 'required' cannot be"):
+        surface.generate(server.llm(), "Which?", response_model={"type": "object", "required": "name"})
+    assert server.requests == []
+
+
 @pytest.mark.parametrize("model", ["City", 3, lambda: None])
 def test_b1_what_is_no_type_is_refused_before_any_request(surface: Surface, server: FakeServer, model: Any):
     with pytest.raises(ConfigurationError, match="type"):

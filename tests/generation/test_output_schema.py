@@ -59,6 +59,10 @@ class Grumpy(BaseModel):
         raise KeyError(name)
 
 
+TREE = {
+    "type": "object",
+    "properties": {"children": {"type": "array", "items": {"$ref": "#"}}},
+}
 ROOM = {"type": "object", "properties": {"size": {"type": "integer"}}, "title": "Room"}
 
 
@@ -79,7 +83,7 @@ ROOM = {"type": "object", "properties": {"size": {"type": "integer"}}, "title": 
         (dict[str, int], '{"value": 3}', {"value": 3}),
         (Strict, '{"day": "2026-01-31"}', Strict(day=datetime.date(2026, 1, 31))),
         (Node, '{"name": "a", "children": [{"name": "b"}]}', Node(name="a", children=[Node(name="b")])),
-        (ROOM, '{"size": "any"}', {"size": "any"}),
+        (ROOM, '{"size": 5, "colour": "any"}', {"size": 5, "colour": "any"}),
         ({"type": "array"}, '{"value": [1]}', [1]),
         ({"type": ["string", "null"]}, "null", None),
         ({"type": "number"}, "1", 1),
@@ -135,7 +139,11 @@ def test_a_fence_inside_the_json_is_part_of_it():
         (Color, '"green"', "Input should be"),
         (Grumpy, '{"name": "x"}', "KeyError"),
         (ROOM, "[]", "of type object"),
+        (ROOM, '{"size": "any"}', "size: expected JSON of type integer"),
         ({"type": "integer"}, "true", "of type integer"),
+        (TREE, '{"children": [{"children": [7]}]}', "children.0.children.0: expected JSON of type object"),
+        (TREE, '{"children": ' * 3000 + "[]" + "}" * 3000, "nested too deeply"),
+        ({"type": "array", "items": {"type": "integer"}}, '{"value": [1, "2"]}', "1: expected JSON of type"),
         ({"type": ["string", "null"]}, "1", "string or null"),
     ],
 )
@@ -192,7 +200,16 @@ def test_references_hold_also_when_the_root_is_wrapped():
 
 @pytest.mark.parametrize(
     "model",
-    [None, "City", 5, lambda: 5, City(name="x", people=1), {"x": object()}, {"x": float("nan")}],
+    [
+        None,
+        "City",
+        5,
+        lambda: 5,
+        City(name="x", people=1),
+        {"x": object()},
+        {"x": float("nan")},
+        {"type": "objekt"},
+    ],
 )
 def test_what_is_no_type_and_no_schema_is_refused(model):
     with pytest.raises(ConfigurationError):
