@@ -54,7 +54,7 @@ class EngineProvider:
     async def load(self, driver: Driver, deadline: Deadline, progress: Progress | None = None) -> None:
         """Load the model now; *progress* takes a line of text for each stage."""
         try:
-            await self.lease.scheduler().load(driver, deadline, progress)
+            await self.lease.scheduler().load(driver, self.lease, deadline, progress)
         except AbstractCoreError as failure:
             failure.provider, failure.model = self.name, self.model
             raise

@@ -44,6 +44,14 @@ class Job:
     mailbox: Mailbox[Any]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Loader:
+    """A caller who waits for the model to be loaded."""
+
+    owner: object
+    mailbox: Mailbox[Any]
+
+
 @dataclass(frozen=True, slots=True)
 class Load:
     """How busy a scheduler is: the steps it has done, and its jobs."""
@@ -101,7 +109,7 @@ class Scheduler:
         self._is_loaded = False
         self._waiting: OrderedDict[int, Job] = OrderedDict()
         self._running: dict[int, Job] = {}
-        self._loaders: list[Mailbox[Any]] = []
+        self._loaders: list[_Loader] = []
         self._has_removed = False
         self._steps = 0
         self._is_closing = False
@@ -119,10 +127,12 @@ class Scheduler:
         self._check_alive()
         return Ticket(self, job)
 
-    async def load(self, driver: Driver, deadline: Deadline, progress: Progress | None) -> None:
-        """Load the model, unless it is loaded. *progress* is called here, by the caller."""
+    async def load(
+        self, driver: Driver, owner: object, deadline: Deadline, progress: Progress | None
+    ) -> None:
+        """Load the model for *owner*, unless it is loaded. *progress* is called here, by the caller."""
         mailbox: Mailbox[Any] = driver.mailbox()
-        self.post(partial(self._loaders.append, mailbox))
+        self.post(partial(self._loaders.append, _Loader(owner, mailbox)))
         self._check_alive()
         while not isinstance(event := await self.receive(mailbox, deadline), _Loaded):
             if progress is not None:
@@ -148,7 +158,7 @@ class Scheduler:
         self.post(partial(self._cancel, job))
 
     def release(self, owner: object) -> None:
-        """End all jobs of *owner* with ClosedError."""
+        """End all jobs and loads of *owner* with ClosedError."""
         self.post(partial(self._release, owner))
 
     def post(self, command: Callable[[], None]) -> None:
@@ -209,6 +219,8 @@ class Scheduler:
             return
         if self._waiting or self._loaders:
             runtime = self._ready()
+            if runtime is None:
+                return
             self._admit(runtime)
         if self._runtime is not None and (self._running or self._has_removed):
             self._has_removed = False
@@ -226,15 +238,18 @@ class Scheduler:
                 return
             command()
 
-    def _ready(self) -> Runtime:
-        """Give the runtime, loaded."""
+    def _ready(self) -> Runtime | None:
+        """Give the runtime, loaded; None when a close came before that."""
         if self._runtime is None:
             self._runtime = self._make()
         if not self._is_loaded and not self._is_closing:
             self._runtime.load(self._tell_stage)
             self._is_loaded = True
-        for mailbox in self._loaders:
-            mailbox.put(_Loaded())
+            self._obey(wait=False)  # who has closed meanwhile is not told of a success
+        if self._is_closing:
+            return None
+        for loader in self._loaders:
+            loader.mailbox.put(_Loaded())
         self._loaders.clear()
         return self._runtime
 
@@ -243,8 +258,8 @@ class Scheduler:
 
     def _tell_stage(self, text: str) -> None:
         self._obey(wait=False)
-        for mailbox in self._loaders:
-            mailbox.put(text)
+        for loader in self._loaders:
+            loader.mailbox.put(text)
 
     def _admit(self, runtime: Runtime) -> None:
         while self._waiting and len(self._running) < runtime.max_batch:
@@ -278,9 +293,12 @@ class Scheduler:
         self._waiting.pop(job.id, None)
 
     def _release(self, owner: object) -> None:
-        for job in [job for job in self._jobs() if job.owner is owner]:
-            self._cancel(job)
-            job.mailbox.put(ClosedError(f"{self.name}: the provider was closed"))
+        leaving = [one for one in (*self._jobs(), *self._loaders) if one.owner is owner]
+        self._loaders = [loader for loader in self._loaders if loader.owner is not owner]
+        for one in leaving:
+            if isinstance(one, Job):
+                self._cancel(one)
+            one.mailbox.put(ClosedError(f"{self.name}: the provider was closed"))
 
     # ---- ends ----
 
@@ -297,7 +315,7 @@ class Scheduler:
         self._drop_runtime()
 
     def _end_all(self, error: BaseException) -> None:
-        mailboxes = [job.mailbox for job in self._jobs()] + self._loaders
+        mailboxes = [one.mailbox for one in (*self._jobs(), *self._loaders)]
         self._running.clear()
         self._waiting.clear()
         self._loaders.clear()

@@ -28,6 +28,7 @@ from abstractcore.errors import (
 from tests.fakes.surfaces import Surface, WholeOrStream
 
 from .toy import ENDLESS, Toy, failure_of, scheduler_of
+from .waiting import wait_until
 
 
 def test_an_answer_comes_up_from_the_engine(
@@ -236,6 +237,49 @@ def test_a_load_tells_its_stages_to_the_caller(surface: Surface, toy: Toy, llm: 
 
     assert told == [("reading", thread), ("warming", thread)]
     assert toy.loads == 1
+
+
+def test_a_load_that_meets_a_close_is_no_success(surface: Surface, toy: Toy, llm: Any) -> None:
+    """CONTRACT A7: also where the close comes just before the load begins."""
+    scheduler = scheduler_of(llm)
+    make, is_made, go_on = scheduler._make, threading.Event(), threading.Event()
+
+    def make_later() -> Any:
+        is_made.set()
+        assert go_on.wait(10)
+        return make()
+
+    scheduler._make = make_later
+    loading = surface.start(surface.later(llm, method="load"))
+    assert is_made.wait(10)
+    closing = threading.Thread(target=llm.close)
+    closing.start()
+    wait_until(lambda: scheduler._is_closing)
+    go_on.set()
+
+    assert isinstance(loading.outcome(5), ClosedError)
+    closing.join(10)
+    assert toy.loads == 0
+
+
+def test_a_closed_provider_is_not_loaded_though_another_one_holds_the_model(
+    surface: Surface, toy: Toy, llm: Any, opened_llms: list[Any]
+) -> None:
+    """CONTRACT A7, H2"""
+    other = toy.llm()
+    opened_llms.append(other)
+    toy.load_gate.clear()
+    began = threading.Event()
+    mine = surface.start(surface.later(llm, lambda stage: began.set(), method="load"))
+    others = surface.start(surface.later(other, method="load"))
+    assert began.wait(5)
+    scheduler = scheduler_of(other)
+    wait_until(lambda: len(scheduler._loaders) + scheduler._commands.qsize() == 2)
+    surface.close(llm)
+    toy.load_gate.set()
+
+    assert isinstance(mine.outcome(5), ClosedError)
+    others.result(5)
 
 
 def test_too_many_waiting_calls_are_refused(toy: Toy) -> None:
