@@ -36,7 +36,8 @@ class Options(Sampling, total=False):
     takes, 2), *max_batch* (calls that are answered at a time, 16), *max_context* (tokens of the longest
     prompt and answer), *threads* (of the CPU; all of them unless set), *prefix_cache* (keep the KV cache
     for a conversation's next turn, True), *adapters* (paths of LoRA adapters), *draft_model* (the path of
-    a smaller model that guesses ahead).
+    a smaller model that guesses ahead), *step_timeout* (seconds that its process may compute without a
+    word, 1,800).
 
     Sampling parameters are the defaults of every call.
     """
@@ -61,6 +62,7 @@ class Options(Sampling, total=False):
     prefix_cache: bool
     adapters: str | Sequence[str]
     draft_model: str | None
+    step_timeout: float
 
 
 _LIMITS = ("max_connections", "connect_timeout", "read_timeout", "max_body_bytes")

@@ -41,7 +41,7 @@ class Engine:
     """Of the formats, those of models that read images."""
 
 
-_ALL = ("deterministic", "cache_gb", "max_batch", "prefix_cache")
+_ALL = ("deterministic", "cache_gb", "max_batch", "prefix_cache", "step_timeout")
 
 ENGINES: Mapping[str, Engine | None] = {
     "openvino": Engine(
@@ -67,7 +67,15 @@ ENGINES: Mapping[str, Engine | None] = {
         extra="llamacpp",
         packages=("llama_cpp", "llguidance"),
         formats=("gguf",),
-        options=("deterministic", "cache_gb", "threads", "prefix_cache", "device", "max_context"),
+        options=(
+            "deterministic",
+            "cache_gb",
+            "threads",
+            "prefix_cache",
+            "device",
+            "max_context",
+            "step_timeout",
+        ),
         most=1,
     ),
     "local": None,

@@ -21,7 +21,8 @@ class EngineOptions:
     KV cache takes, *max_batch* how many calls are answered at a time, *max_context* the longest
     prompt and answer together in tokens, *threads* how many of the CPU's are used (all cores when None).
     *prefix_cache* keeps the KV cache of a conversation for its next turn. *adapters* are the paths of
-    LoRA adapters, *draft_model* that of a smaller model which guesses ahead.
+    LoRA adapters, *draft_model* that of a smaller model which guesses ahead. *step_timeout* is how many
+    seconds the runtime may compute without a word before it is taken for dead.
     """
 
     deterministic: bool = False
@@ -34,6 +35,7 @@ class EngineOptions:
     prefix_cache: bool = True
     adapters: tuple[str, ...] = ()
     draft_model: str | None = None
+    step_timeout: float = 1800
 
     def __post_init__(self) -> None:
         for name in ("deterministic", "prefix_cache"):
@@ -44,6 +46,10 @@ class EngineOptions:
         for name in ("threads", "max_context"):
             if getattr(self, name) is not None:
                 _check_count(name, getattr(self, name))
+        if isinstance(self.step_timeout, bool) or not isinstance(self.step_timeout, (int, float)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError("step_timeout must be a number of seconds")
+        if not self.step_timeout > 0:
+            raise ConfigurationError("step_timeout must be above 0")
         if self.device is not None and (not isinstance(self.device, str) or not self.device):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError("device must be a name such as 'CPU'")
         if self.dtype is not None and self.dtype not in DTYPES:

@@ -20,6 +20,7 @@ from abstractcore import errors
 from abstractcore.engines.frames import receive, send
 from abstractcore.engines.model_files import is_hub_id, look_at
 from abstractcore.engines.runtime import Accepted, Delta, Event, Failed, Progress, Prompt, Stage
+from abstractcore.engines.watchdog import Watchdog
 from abstractcore.errors import AbstractCoreError, EngineDeadError, ModelLoadError, OutOfMemoryError
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _WORKER = "abstractcore.engines.worker"
 _REPORT_BYTES = 4096
 _REPORT_LINES = 3
+_END_SECONDS = 5.0
 _MEMORY_WORDS = ("bad_alloc", "bad alloc", "allocate", "memoryerror", "out of memory")
 
 
@@ -44,6 +46,7 @@ class ProcessRuntime:
         self._options = options
         self._pid = os.getpid()
         self._worker: subprocess.Popen[bytes] | None = None
+        self._watchdog: Watchdog | None = None
         self._report: IO[bytes] | None = None
         self._is_interrupted = False
         self._cancel: list[int] = []
@@ -85,15 +88,19 @@ class ProcessRuntime:
             env=environment,
             start_new_session=True,  # a Ctrl-C in the terminal is for this process alone
         )
+        self._watchdog = Watchdog(self._worker, self._options.step_timeout)
         if self._is_interrupted:
             self._worker.kill()
 
     def _receive_while_loading(self) -> Any:
+        assert self._watchdog is not None
         try:
-            return self._receive()
+            told = self._receive()
         except EngineDeadError as failure:
             kind = OutOfMemoryError if _is_about_memory(str(failure)) else ModelLoadError
             raise kind(f"{self._path} cannot be loaded: {failure}") from failure
+        self._watchdog.ask()  # for the next stage
+        return told
 
     def _refusal(self, told: dict[str, str]) -> AbstractCoreError:
         words = told.get("refused") or told.get("died") or str(told)
@@ -126,6 +133,8 @@ class ProcessRuntime:
 
     def _send(self, message: Any) -> None:
         assert self._worker is not None
+        assert self._watchdog is not None
+        self._watchdog.ask()
         try:
             send(cast("BinaryIO", self._worker.stdin), message)
         except OSError as failure:
@@ -133,16 +142,22 @@ class ProcessRuntime:
 
     def _receive(self) -> Any:
         assert self._worker is not None
+        assert self._watchdog is not None
         try:
-            return receive(cast("BinaryIO", self._worker.stdout))
+            told = receive(cast("BinaryIO", self._worker.stdout))
         except (EOFError, OSError) as failure:
             raise self._death() from failure
+        self._watchdog.hear()
+        return told
 
     def _death(self) -> EngineDeadError:
-        assert self._worker is not None
-        self._worker.kill()
-        code = self._worker.wait()
-        ended = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+        code = self._end()
+        if self._watchdog is not None and self._watchdog.silence:
+            ended = f"said nothing for {self._watchdog.silence:.0f} s and was ended: see step_timeout="
+        elif code is None:
+            ended = "hangs in the system, and cannot be ended"
+        else:
+            ended = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
         return EngineDeadError(f"the {self._engine} process {ended}{self._last_words()}")
 
     def _last_words(self) -> str:
@@ -158,14 +173,24 @@ class ProcessRuntime:
     def close(self) -> None:
         """End the worker; the memory is free when this returns."""
         self.interrupt()
+        if self._watchdog is not None:
+            self._watchdog.stop()
         self._let_go()
 
     def interrupt(self) -> None:
         """Kill the worker: a load or step that waits for it raises."""
         self._is_interrupted = True
         if self._worker is not None and self._pid == os.getpid():
-            self._worker.kill()
-            self._worker.wait()
+            self._end()
+
+    def _end(self) -> int | None:
+        """Kill the worker, and give its exit code; None if the system does not let go of it."""
+        assert self._worker is not None
+        self._worker.kill()
+        try:
+            return self._worker.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            return None
 
     def forget(self) -> None:
         """In a forked child: close the pipes, and leave the worker to the parent."""

@@ -114,6 +114,8 @@ def test_local_without_a_model_says_what_to_do(installed: dict[str, Any]) -> Non
         {"max_batch": True},
         {"threads": 0},
         {"device": ""},
+        {"step_timeout": 0},
+        {"step_timeout": "long"},
         {"deterministic": "yes"},
     ],
 )

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from abstractcore import create_llm
+from abstractcore.engines import watchdog
 from abstractcore.errors import EngineDeadError, ModelLoadError
 from tests.fakes.surfaces import Surface
 
@@ -156,6 +157,46 @@ def test_a_killed_worker_is_an_error_for_all_and_starts_again(
     assert time.monotonic() - began < 1
     assert surface.generate(llm, "hello").content == "Hello! How can I help you today?"
     stream.close()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="this system has no SIGSTOP")
+def test_a_worker_that_hangs_is_an_error_for_all_and_starts_again(
+    surface: Surface, open_tiny: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FAULTS 1.11: never a wait without an end; the process is gone, and the next call works."""
+    monkeypatch.setattr(watchdog, "_IDLE_SECONDS", 1.5)
+    llm = open_tiny(max_batch=2)
+    stream = surface.open_stream(llm, COUNT, **FOREVER)
+    calls = [surface.start(surface.later(llm, COUNT, **FOREVER)) for _ in range(3)]
+    stream.next()
+    hung = worker_of(llm)
+    hung.send_signal(signal.SIGSTOP)
+
+    for failure in (failure_of(stream.rest), *(call.outcome(10) for call in calls)):
+        assert isinstance(failure, EngineDeadError)
+        assert "step_timeout" in str(failure)
+    assert not is_alive(hung.pid)
+    assert surface.generate(llm, "hello").content == "Hello! How can I help you today?"
+    stream.close()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="this system has no SIGSTOP")
+def test_a_worker_that_hangs_while_it_loads_is_an_error_of_the_load(
+    open_tiny: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FAULTS 1.11: and the next call loads the model."""
+    monkeypatch.setattr(watchdog, "_IDLE_SECONDS", 1.5)
+    llm = open_tiny(max_batch=7)
+
+    def stop(stage: str) -> None:
+        if stage.startswith("starting"):
+            worker_of(llm).send_signal(signal.SIGSTOP)
+
+    failure = failure_of(lambda: llm.load(stop))
+
+    assert isinstance(failure, ModelLoadError)
+    assert "step_timeout" in str(failure)
+    assert llm.generate("hello").content == "Hello! How can I help you today?"
 
 
 def test_a_close_frees_the_worker_in_the_middle_of_its_work(
