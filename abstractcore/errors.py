@@ -17,6 +17,7 @@ AbstractCoreError
 │  ├─ ConflictError                    409
 │  ├─ RateLimitError                   429
 │  │  └─ QuotaExceededError            402, and 429 for a spend cap; never retried
+│  ├─ BatchError                       a provider's batch ended without an answer; code says how
 │  └─ ServerError                      5xx
 │     └─ OverloadedError               529
 ├─ TransportError                      no usable answer arrived; phase says where it broke
@@ -158,6 +159,13 @@ class RateLimitError(APIError):
 
 class QuotaExceededError(RateLimitError):
     """The account's credit or spend cap is used up (402, 429); waiting does not help."""
+
+
+class BatchError(APIError):
+    """A provider's batch failed, or ended without an answer to this request.
+
+    *code*: "expired", "cancelled", "missing" (no result came for it), or "failed", the whole batch.
+    """
 
 
 class ServerError(APIError):

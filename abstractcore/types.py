@@ -6,13 +6,16 @@ Everything a model produces is a `StreamChunk`; everything a caller asks is a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NotRequired, TypedDict
 
 Phase = Literal["thinking", "tool_calling", "generating", "done"]
 PHASES: tuple[Phase, ...] = ("thinking", "tool_calling", "generating", "done")
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "other"]
+BatchState = Literal[
+    "validating", "in_progress", "finalizing", "completed", "failed", "expired", "cancelling", "cancelled"
+]
 EventKind = Literal["model_call", "model_answer", "tool_call", "tool_result"]
 Role = Literal["system", "user", "assistant", "tool"]
 Thinking = bool | Literal["low", "medium", "high"] | None
@@ -237,6 +240,65 @@ class GenerateResponse:
 
 
 @dataclass(frozen=True, slots=True)
+class EmbedRequest:
+    """Texts for one model to embed, in no vendor's words.
+
+    *dimensions* is how long the vectors shall be, None: as the model makes them. With *truncate* a text
+    that is too long for the model is cut. *extra* goes to the wire unchanged.
+    """
+
+    model: str
+    texts: Sequence[str]
+    dimensions: int | None = None
+    truncate: bool = False
+    extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingResponse:
+    """One vector for each text, in the texts' order. `len`, a loop and an index go over the vectors.
+
+    *gen_time* is in milliseconds. *warnings* names every parameter that was left out and why.
+    *request_ids* are those of all requests that it took.
+    """
+
+    vectors: list[list[float]] = field(default_factory=list[list[float]], repr=False)
+    model: str | None = None
+    provider: str | None = None
+    usage: Usage = field(default_factory=Usage)
+    gen_time: float | None = None
+    warnings: list[str] = field(default_factory=list[str])
+    request_ids: list[str] = field(default_factory=list[str])
+
+    @property
+    def dimensions(self) -> int:
+        """How many numbers each vector has; 0 when there is none."""
+        return len(self.vectors[0]) if self.vectors else 0
+
+    def numpy(self) -> Any:
+        """Give the vectors as a numpy array of float32, one row for each text.
+
+        Raises MissingDependencyError where numpy is not installed.
+        """
+        try:
+            import numpy
+        except ImportError as failure:
+            from abstractcore.errors import MissingDependencyError
+
+            raise MissingDependencyError("numpy is not installed: pip install numpy") from failure
+        return numpy.array(self.vectors, dtype=numpy.float32).reshape(len(self.vectors), self.dimensions)
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def __iter__(self) -> Iterator[list[float]]:
+        return iter(self.vectors)
+
+    def __getitem__(self, index: int) -> list[float]:
+        return self.vectors[index]
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """Whether a provider answers: true or false by itself, with the *seconds* it took or the *error*."""
 
@@ -246,3 +308,14 @@ class Health:
 
     def __bool__(self) -> bool:
         return self.ok
+
+
+@dataclass(frozen=True, slots=True)
+class BatchCounts:
+    """How many requests of a batch there are, and what became of them; what is not told is None."""
+
+    total: int | None = None
+    succeeded: int | None = None
+    failed: int | None = None
+    cancelled: int | None = None
+    expired: int | None = None

@@ -88,16 +88,28 @@ async def chunks(
 async def models(driver: Driver, provider: Provider, retry: Retry, deadline: Deadline) -> list[str]:
     """List the provider's models, asking again as for an answer."""
     waiting, answering = standing_in(driver, provider)
-    attempts = _Attempts(lambda: answering.models(driver, deadline))
+    return await asked(waiting, provider, retry, lambda: answering.models(driver, deadline), deadline)
+
+
+async def asked(
+    driver: Driver, provider: Provider, retry: Retry, work: Callable[[], Awaitable[T]], deadline: Deadline
+) -> T:
+    """Do *work* at the provider, and again as for an answer; what it raises names the provider."""
+    attempts = _Attempts(work)
     try:
-        return await retry.run(waiting, attempts.next, deadline)
+        return await retry.run(driver, attempts.next, deadline)
     except AbstractCoreError as failure:
-        failure.provider, failure.model = provider.name, provider.model
         attempts.tell(failure)
-        if provider.name not in failure.message:
-            failure.message = f"{provider.name} ({provider.model}): {failure.message}"
-            failure.args = (failure.message,)
+        name(failure, provider)
         raise
+
+
+def name(failure: AbstractCoreError, provider: Provider) -> None:
+    """Say in *failure* which provider and model it comes from."""
+    failure.provider, failure.model = provider.name, provider.model
+    if provider.name not in failure.message:
+        failure.message = f"{provider.name} ({provider.model}): {failure.message}"
+        failure.args = (failure.message,)
 
 
 class _Attempts(Generic[T]):

@@ -76,6 +76,12 @@ class Retry:
         self._tokens = min(_BUCKET, self._tokens + 1)
         return result
 
+    def wait_before(self, attempt: int, failure: AbstractCoreError) -> float | None:
+        """Tell how long to wait after the failure of the *attempt*th, or None when it was the last."""
+        if attempt > self.max_retries or not self._worth_it(failure):
+            return None
+        return self._wait(failure, attempt)
+
     def _worth_it(self, failure: BaseException) -> bool:
         if self.max_retries < 1 or self._tokens < _RETRY_COST:
             return False

@@ -6,8 +6,10 @@ from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from abstractcore.codecs.base import EmbedLimits
     from abstractcore.drivers.base import Deadline, Driver
-    from abstractcore.types import GenerateRequest, StreamChunk
+    from abstractcore.providers.batching import HttpBatching
+    from abstractcore.types import EmbeddingResponse, EmbedRequest, GenerateRequest, StreamChunk
 
 
 class Provider(Protocol):
@@ -43,9 +45,41 @@ class Loads(Protocol):
 
 
 @runtime_checkable
+class Embeds(Protocol):
+    """A provider that can turn texts into vectors."""
+
+    def embed_limits(self) -> EmbedLimits:
+        """Tell how much one `embed` may hold. Raises UnsupportedFeatureError where there are none."""
+        ...
+
+    async def embed(self, driver: Driver, request: EmbedRequest, deadline: Deadline) -> EmbeddingResponse:
+        """Embed the texts of *request*, which are within the limits, once."""
+        ...
+
+
+@runtime_checkable
+class Addressed(Protocol):
+    """A provider that asks a server."""
+
+    @property
+    def address(self) -> tuple[str, int | None] | None:
+        """The server's host and port, as far as they are known."""
+        ...
+
+
+@runtime_checkable
 class KeepsSecrets(Protocol):
     """A provider that holds a key."""
 
     def scrub(self, text: str) -> str:
         """Replace its secrets wherever they stand in *text*."""
+        ...
+
+
+@runtime_checkable
+class TakesBatches(Protocol):
+    """A provider that may have a batch API of its own."""
+
+    def batching(self) -> HttpBatching | None:
+        """Give what its batches are asked with; None where it has none."""
         ...

@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from abstractcore.codecs.anthropic_batches import AnthropicBatches
 from abstractcore.codecs.anthropic_messages import AnthropicMessages
 from abstractcore.codecs.base import Codec
+from abstractcore.codecs.batches import BatchCodec
 from abstractcore.codecs.ollama_chat import OllamaChat
+from abstractcore.codecs.openai_batches import OpenAIBatches
 from abstractcore.codecs.openai_chat import OpenAIChat
 from abstractcore.codecs.openai_responses import OpenAIResponses
 
@@ -35,15 +38,28 @@ class Endpoint:
     """How base URLs of another wire of the same server end; it is cut off."""
     apis: Mapping[str, Codec] = field(default_factory=dict[str, Codec])
     """The wires that `api=` chooses from; *codec* is the one at the row's own origin."""
+    batches: BatchCodec | None = None
+    """The service's own batch API, which answers within hours at a lower price."""
 
 
 def _hosted(
-    url: str, key: str, codec: Codec | None = None, prefix: str = "", headers: Mapping[str, str] | None = None
+    url: str,
+    key: str,
+    codec: Codec | None = None,
+    prefix: str = "",
+    headers: Mapping[str, str] | None = None,
+    batches: BatchCodec | None = None,
 ) -> Endpoint:
     """Give the row of a hosted service; without a *codec* it speaks OpenAI's chat wire."""
     variable = key.replace("_API_KEY", "_BASE_URL")
     return Endpoint(
-        codec or OpenAIChat(), url, key=key, url_variables=(variable,), prefix=prefix, headers=headers or {}
+        codec or OpenAIChat(),
+        url,
+        key=key,
+        url_variables=(variable,),
+        prefix=prefix,
+        headers=headers or {},
+        batches=batches,
     )
 
 
@@ -69,6 +85,7 @@ PROVIDERS: Mapping[str, Endpoint] = {
         key="OPENAI_API_KEY",
         url_variables=("OPENAI_BASE_URL",),
         apis={"responses": OpenAIResponses(), "chat": _OPENAI_CHAT},
+        batches=OpenAIBatches(),
     ),
     # https://platform.claude.com/docs/en/api/messages/create. The variable is its SDK's, and holds the host
     # alone; so it is with Groq and Cerebras.
@@ -78,6 +95,7 @@ PROVIDERS: Mapping[str, Endpoint] = {
         _ANTHROPIC,
         prefix="/v1",
         headers={"anthropic-version": _ANTHROPIC.version},
+        batches=AnthropicBatches(),
     ),
     # https://docs.ollama.com/api/chat
     "ollama": Endpoint(
@@ -113,11 +131,13 @@ PROVIDERS: Mapping[str, Endpoint] = {
         codec=OpenAIChat(thinking="chat_template_kwargs", raw_arguments=False),
     ),
     "openai-compatible": _server("", "OPENAI_COMPATIBLE_BASE_URL"),
+    # https://console.groq.com/docs/batch: OpenAI's, its endpoint named /v1/chat/completions too.
     "groq": _hosted(
         "https://api.groq.com",
         "GROQ_API_KEY",
         OpenAIChat(top_k=False, penalties=False),
         prefix="/openai/v1",
+        batches=OpenAIBatches(),
     ),
     "deepseek": _hosted(
         "https://api.deepseek.com/v1",

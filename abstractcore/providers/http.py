@@ -27,10 +27,12 @@ from abstractcore.errors import (
     ResponseError,
     UnsupportedFeatureError,
 )
+from abstractcore.providers.batching import HttpBatching
 from abstractcore.providers.profiles import fit, rejected_field, without
 
 if TYPE_CHECKING:
     from abstractcore.codecs.base import Codec, WireRequest
+    from abstractcore.codecs.batches import RawRequest
     from abstractcore.drivers.vendor_clients import VendorClient
     from abstractcore.providers.catalog import Endpoint
     from abstractcore.providers.settings import Resolved
@@ -42,10 +44,13 @@ _ERROR_BYTES = 64 * 1024
 _ERROR_SECONDS = 5.0
 _DRAIN_SECONDS = 0.1
 _BLANK = b"\xef\xbb\xbf \r\n\t"  # a byte order mark, however it was cut, among them
+_FILE_BYTES = 1 << 40  # of a batch's results, which are read line by line
 
 
 class HttpProvider:
     """One model behind one endpoint."""
+
+    _downloads: Connections | None = None  # made with the first batch
 
     def __init__(
         self,
@@ -75,6 +80,8 @@ class HttpProvider:
         if self._secret is not None and self._secret[0].lower() in (header.lower() for header in own):
             self._secret = None  # the caller logs in by a header
         self._connections = transport or Connections(limits, proxy_for(where.base_url))
+        self._batches = None if transport else endpoint.batches
+        self._limits = limits
 
     async def stream(
         self, driver: Driver, request: GenerateRequest, deadline: Deadline
@@ -119,6 +126,39 @@ class HttpProvider:
         finally:
             if reply is not None:
                 reply.discard()
+
+    def batching(self) -> HttpBatching | None:
+        """Give what the service's own batches are asked with; None where it has none."""
+        if self._batches is None:
+            return None
+        if self._downloads is None:
+            vars(self).setdefault("_downloads", self._make_downloads())  # whatever thread comes first
+        return HttpBatching(
+            self.name,
+            self.model,
+            self.codec,
+            self._batches,
+            encode=self._encoded,
+            write=_json_body,
+            read=_json,
+            send=self._raw,
+            download=self._download,
+            clean=self._clean,
+            max_line_bytes=self._limits.body_bytes,
+        )
+
+    def _make_downloads(self) -> Connections:
+        return Connections(replace(self._limits, body_bytes=_FILE_BYTES), proxy_for(self._base_url))
+
+    async def _raw(self, driver: Driver, request: RawRequest, deadline: Deadline) -> HttpReply:
+        return await self._send(driver, self._raw_request(request), deadline)
+
+    async def _download(self, driver: Driver, request: RawRequest, deadline: Deadline) -> HttpReply:
+        return await self._send(driver, self._raw_request(request), deadline, self._downloads)
+
+    def _raw_request(self, request: RawRequest) -> HttpRequest:
+        headers = _merged(self._headers, {"Content-Type": request.content_type} if request.body else {})
+        return HttpRequest(request.method, self._base_url + request.path, headers, request.body, self._secret)
 
     def _clean(self, failure: AbstractCoreError, reply: HttpReply | None) -> None:
         """Name the request in a failure, and take out the key, which the server may have repeated."""
@@ -166,12 +206,15 @@ class HttpProvider:
 
     def _request(self, method: str, wire: WireRequest) -> HttpRequest:
         headers = _merged(self._headers, wire.headers, {"Content-Type": "application/json"})
-        return HttpRequest(method, self._base_url + wire.path, headers, _json_body(wire), self._secret)
+        body = _json_body(wire.body)
+        return HttpRequest(method, self._base_url + wire.path, headers, body, self._secret)
 
-    async def _send(self, driver: Driver, request: HttpRequest, deadline: Deadline) -> HttpReply:
+    async def _send(
+        self, driver: Driver, request: HttpRequest, deadline: Deadline, through: Connections | None = None
+    ) -> HttpReply:
         if self._connections.closed:
             raise ClosedError(f"{self.name}: the provider is closed")
-        reply = await driver.send(self._connections, request, deadline)
+        reply = await driver.send(through or self._connections, request, deadline)
         if 200 <= reply.status < 300:
             return reply
         raise await self._refusal(driver, reply)
@@ -222,6 +265,8 @@ class HttpProvider:
     def close(self) -> None:
         """Close every connection; calls that are running fail with ClosedError."""
         self._connections.close()
+        if self._downloads is not None:
+            self._downloads.close()
 
 
 def limits(
@@ -262,9 +307,9 @@ def _with(chunk: StreamChunk, told: Mapping[str, Any]) -> StreamChunk:
     return replace(chunk, metadata={**(chunk.metadata or {}), **told})
 
 
-def _json_body(wire: WireRequest) -> bytes:
+def _json_body(body: Mapping[str, Any]) -> bytes:
     try:
-        text = json.dumps(wire.body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         return text.encode()
     except (TypeError, ValueError, RecursionError) as failure:
         problem = type(failure).__name__

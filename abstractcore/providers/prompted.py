@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 from abstractcore.codecs.text_marks import TextMarks
 from abstractcore.drivers.generators import Nested
 from abstractcore.errors import AbstractCoreError, BadRequestError
-from abstractcore.providers.base import KeepsSecrets
+from abstractcore.providers.base import Addressed, KeepsSecrets, TakesBatches
 from abstractcore.tools.prompted import prompted
 
 if TYPE_CHECKING:
     from abstractcore.drivers.base import Deadline, Driver
     from abstractcore.providers.base import Provider
+    from abstractcore.providers.batching import HttpBatching
     from abstractcore.types import GenerateRequest, StreamChunk
 
 # Ollama: "… does not support tools"; vLLM: "… tool choice requires --enable-auto-tool-choice".
@@ -75,6 +76,17 @@ class PromptedTools:
     async def models(self, driver: Driver, deadline: Deadline) -> list[str]:
         """List the models of the provider inside."""
         return await self._inner.models(driver, deadline)
+
+    def batching(self) -> HttpBatching | None:
+        """Give the batches of the provider inside; None when its tools stand in the prompt."""
+        if self._is_needed or not isinstance(self._inner, TakesBatches):
+            return None
+        return self._inner.batching()
+
+    @property
+    def address(self) -> tuple[str, int | None] | None:
+        """Where the provider inside asks."""
+        return self._inner.address if isinstance(self._inner, Addressed) else None
 
     def scrub(self, text: str) -> str:
         """Take out of *text* what the provider inside keeps secret."""
