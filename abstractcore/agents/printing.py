@@ -24,7 +24,7 @@ class _Page:
             self._begin(chunk, "(thinking) " if chunk.phase == "thinking" else "")
             print(chunk.content, end="", flush=True)
         elif chunk.tool_call is not None:
-            self._begin(chunk, _shown(chunk))
+            self._begin(chunk, call_line(chunk))
 
     def _begin(self, chunk: StreamChunk, mark: str) -> None:
         speaker = (chunk.agent, chunk.iteration, chunk.phase)
@@ -38,7 +38,8 @@ def _name(chunk: StreamChunk) -> str:
     return f"[{chunk.agent}] " if chunk.agent else ""
 
 
-def _shown(chunk: StreamChunk) -> str:
+def call_line(chunk: StreamChunk) -> str:
+    """Give one line for a tool call, or for its result."""
     call = chunk.tool_call
     assert call is not None
     if not chunk.content:

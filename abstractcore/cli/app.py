@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from abstractcore.cli.ask import ask
+from abstractcore.cli.chat import chat
 from abstractcore.cli.exits import INTERRUPTED, code_of, tell
 
 
@@ -59,4 +60,5 @@ def program(
 
 
 # One line for each command, in the order of the help: its file has a function of its name.
+app.command()(chat)
 app.command()(ask)

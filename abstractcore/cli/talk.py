@@ -1,0 +1,147 @@
+"""A conversation at the terminal: read a line, show the answer, go on.
+
+Ctrl-C in an answer ends its request; the conversation is then as it was before. Where stdin is no terminal
+its lines are the prompts, and the first failure ends the program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from abstractcore import __version__
+from abstractcore.cli.exits import tell
+from abstractcore.cli.terminal import Answer, MarkdownAnswer, PlainAnswer, without_controls
+from abstractcore.errors import AbstractCoreError
+from abstractcore.session import BasicSession
+from abstractcore.types import PHASES, ImagePart, ToolCall
+
+if TYPE_CHECKING:
+    from abstractcore.cli.line_input import LineInput
+    from abstractcore.llm import LLM
+
+Open = Callable[[str], "LLM"]
+
+
+class Talk:
+    """One conversation, with what its slash commands change: the session, and the images to come."""
+
+    def __init__(self, session: BasicSession, lines: LineInput, open_model: Open, *, is_plain: bool) -> None:
+        from rich.console import Console
+
+        self.session = session
+        self.images: list[ImagePart] = []
+        self.is_over = False
+        self._lines = lines
+        self._open_model = open_model
+        self._console = Console(highlight=False, markup=False, emoji=False)
+        self._is_plain = is_plain or not self._console.is_terminal
+        self._answer: Answer | None = None
+
+    def __enter__(self) -> Talk:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lines.close()
+        self.llm.close()
+
+    @property
+    def llm(self) -> LLM:
+        """The model that answers."""
+        assert self.session.provider is not None
+        return self.session.provider
+
+    def run(self) -> None:
+        """Talk until /quit or the end of the input."""
+        if self._lines.is_terminal:
+            self.say(
+                f"abstractcore {__version__}, {self.model_name}. /help lists the commands; Ctrl-D leaves."
+            )
+            self._attempt(self._load)
+        while not self.is_over:
+            try:
+                line = self._lines.read("> ")
+            except EOFError:
+                break
+            except KeyboardInterrupt:
+                self.say("\nCtrl-D or /quit leaves.")
+                continue
+            if line:
+                self._attempt(lambda line=line: self._take(line))
+        if self._lines.is_terminal and not self.is_over:
+            print()
+
+    def say(self, text: str) -> None:
+        """Show a line of the program's own; into a pipe goes nothing but the answers."""
+        if self._lines.is_terminal:
+            self._console.print(without_controls(text), style="dim", soft_wrap=True)
+
+    @property
+    def model_name(self) -> str:
+        """The model, as `--model` and /model take it."""
+        return f"{self.llm.provider}:{self.llm.model}"
+
+    def change_model(self, name: str) -> None:
+        """Let another model answer from here on."""
+        former, self.session.provider = self.session.provider, self._open_model(name)
+        if former is not None:
+            former.close()
+        self._load()
+
+    def load(self, path: str) -> None:
+        """Go on with the conversation of a file; the model and the tools stay."""
+        saved = BasicSession.load(path)
+        self.session.messages[:] = saved.messages
+        self.session.system_prompt = saved.system_prompt
+        self.session.temperature, self.session.seed = saved.temperature, saved.seed
+
+    def ask_before_tools(self) -> None:
+        """Let the user refuse each call of a tool."""
+        self.session.tool_policy = replace(self.session.tool_policy, approve=self._is_approved)
+
+    def _load(self) -> None:
+        self.llm.load(progress=True)
+
+    def _attempt(self, work: Callable[[], None]) -> None:
+        """Do what may fail or be stopped, and go on; where nobody is at a terminal a failure ends it all."""
+        try:
+            work()
+        except KeyboardInterrupt:
+            self.say("stopped")
+        except AbstractCoreError as failure:
+            if not self._lines.is_terminal:
+                raise
+            tell(failure.message)
+
+    def _take(self, line: str) -> None:
+        from abstractcore.cli.slash import command
+
+        if line.startswith("/"):
+            command(self, line)
+        else:
+            self._turn(line)
+
+    def _turn(self, text: str) -> None:
+        """Show one answer. The images go with it; after a failure they wait for the next one."""
+        options: dict[str, Any] = {"media": self.images or None, "run_tools": True, "include": PHASES}
+        with self._lines.without_echo(), self._shown() as answer:
+            self._answer = answer
+            with self.session.generate(text, stream=True, **options) as stream:
+                for chunk in stream:
+                    answer.take(chunk)
+        self.images = []
+        for warning in stream.response.warnings:
+            tell(warning, of="warning")
+
+    def _shown(self) -> Answer:
+        return PlainAnswer() if self._is_plain else MarkdownAnswer(self._console)
+
+    def _is_approved(self, call: ToolCall) -> bool:
+        """Ask whether a call may be run, with the picture at rest meanwhile."""
+        assert self._answer is not None
+        with self._answer.paused():
+            return self._lines.agrees(f"run {call.name}? [y/N] ")
