@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -24,47 +24,7 @@ pytest.importorskip("torch", reason="the extra huggingface is not installed")
 import torch
 import transformers
 
-HEAD = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
-SMALL: Mapping[str, Any] = {
-    "vocab_size": 512,
-    "hidden_size": 32,
-    "num_hidden_layers": 3,
-    "initializer_range": 0.4,  # so that random weights have something to say
-    "bos_token_id": 0,
-    "eos_token_id": 2,
-    "pad_token_id": 0,
-}
-ATTENTION: Mapping[str, Any] = {
-    **SMALL,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "intermediate_size": 48,
-}
-MIXED = ["sliding_attention", "full_attention", "sliding_attention"]
-MERGED: Mapping[str, Callable[[], Any]] = {
-    "sliding windows": lambda: transformers.MistralConfig(**ATTENTION, sliding_window=8),
-    "windows and full layers": lambda: transformers.Gemma3TextConfig(
-        **ATTENTION, head_dim=8, sliding_window=8, layer_types=MIXED
-    ),
-    "learned positions": lambda: transformers.GPT2Config(
-        vocab_size=512, n_embd=32, n_layer=3, n_head=4, initializer_range=0.4, bos_token_id=0, eos_token_id=2
-    ),
-    "windows and sinks": lambda: transformers.GptOssConfig(
-        **ATTENTION, head_dim=8, sliding_window=8, num_local_experts=4, num_experts_per_tok=2
-    ),
-}
-APART: Mapping[str, Callable[[], Any]] = {
-    "recurrent": lambda: transformers.MambaConfig(**SMALL, state_size=4),
-    "convolutions and attention": lambda: transformers.Lfm2Config(
-        **ATTENTION, layer_types=["conv", "full_attention", "conv"]
-    ),
-    "no positions": lambda: transformers.BloomConfig(
-        vocab_size=512, hidden_size=32, n_layer=3, n_head=4, initializer_range=0.4
-    ),
-    "a cache of its own": lambda: transformers.RwkvConfig(
-        vocab_size=512, hidden_size=32, num_hidden_layers=2, attention_hidden_size=32, eos_token_id=2
-    ),
-}
+from .huggingface_models import APART, MERGED, PROMPTS, answers, generated, save
 
 
 @pytest.fixture
@@ -81,43 +41,6 @@ def runner() -> Runner:
 @pytest.fixture
 def alone() -> dict[str, str]:
     return solo_answers("huggingface")
-
-
-def save(config: Any, folder: Path) -> Path:
-    """Write a model of random weights, with the tiny one's tokenizer."""
-    torch.manual_seed(3)
-    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(folder)
-    for name in HEAD:
-        shutil.copy(TINY / name, folder)
-    return folder
-
-
-def generated(folder: Path, ids: list[int], **how: Any) -> list[int]:
-    """Give what transformers' own generate makes of *ids*."""
-    model: Any = transformers.AutoModelForCausalLM.from_pretrained(folder)
-    asked = torch.tensor([ids])
-    fields: dict[str, Any] = {"do_sample": False, "pad_token_id": 0, **how}
-    output = model.generate(asked, attention_mask=torch.ones_like(asked), **fields)
-    return output[0, len(ids) :].tolist()
-
-
-PROMPTS = [
-    [3 + (7 * n * n + 11 * place) % 490 for n in range(length)] for place, length in enumerate((5, 30, 12))
-]
-
-
-def answers(model: Any, prompts: Sequence[list[int]], steps: int = 20) -> tuple[list[list[int]], list[int]]:
-    """Give what each prompt is answered, one joining every third step, and how much was in the KV cache."""
-    given: list[list[int]] = [[] for _ in prompts]
-    cached: list[int] = []
-    for number, ids in enumerate([*prompts, []]):
-        if ids:
-            cached.append(model.start(number, ids, asdict(Prompt(messages=[])), steps))
-        for _ in range(3 if ids else 3 * steps):
-            for output in model.step():
-                assert output.refused is None, output.refused.message
-                given[output.number] += output.ids
-    return given, cached
 
 
 # ---- transformers' own answers ----
@@ -249,121 +172,6 @@ def test_penalties_count_the_answer_and_repetition_the_prompt_too() -> None:
 
     assert sampler._shaped(logits.clone(), [0], 0).tolist() == [2.0, 4.0, 4.0, -4.0]
     assert sampler._shaped(logits.clone(), [0, 1, 3, 3], 3).tolist() == [2.0, 0.5, 4.0, -10.0]
-
-
-# ---- rows and memory ----
-
-
-def test_a_cancelled_row_is_gone_after_a_step(runner: Runner) -> None:
-    """CONTRACT I1: the batch is narrower, and a batch without rows holds nothing."""
-    kept, gone = (runner.add("Count to twenty.") for _ in range(2))
-    while not runner.texts[gone]:
-        runner.step()
-    layer = runner.model._rows._cache.layers[0]
-    assert layer.keys.shape[0] == 2
-    runner.cancel(gone)
-    length = len(runner.texts[gone])
-    runner.step()
-    layer = runner.model._rows._cache.layers[0]
-    assert layer.keys.shape[0] == 1
-    runner.run()
-
-    assert (runner.texts[kept], len(runner.texts[gone])) == (COUNT, length)
-    assert not runner.model._rows._cache.layers
-
-
-def test_an_idle_model_holds_what_its_store_does_and_no_more(load: Callable[..., Any]) -> None:
-    """CONTRACT I: the bytes of the store are those of its tensors."""
-    runner = Runner(load())
-    for question in QUESTIONS:
-        runner.answer(question)
-    store = runner.model._prefixes
-
-    held = {one.untyped_storage().data_ptr(): one.untyped_storage().nbytes() for one in tensors(store)}
-    assert sum(held.values()) == store.size_bytes > 0
-
-
-def tensors(store: Any) -> list[Any]:
-    return [one for entry in store._entries for pair in entry.cache.layers for one in pair]
-
-
-TOKEN_GB = 512 / 2**30
-"""What a token of the tiny model takes."""
-
-
-def test_rows_that_do_not_fit_wait_and_lose_nothing(load: Callable[..., Any]) -> None:
-    """CONTRACT I: the youngest makes room, is read again later, and its text is the same."""
-    runner = Runner(load(cache_gb=150 * TOKEN_GB))
-    numbers = [runner.add("Count to twenty.") for _ in range(4)]
-    widths: list[int] = []
-    while len(runner.ends) < len(numbers):
-        runner.step()
-        widths.append(len(runner.model._running))
-        assert runner.model._prefixes.size_bytes + runner.model._size_bytes() <= 154 * 512
-
-    assert max(widths) > 1
-    assert [runner.texts[number] for number in numbers] == [COUNT] * 4
-
-
-def test_one_row_that_fills_the_whole_cache_ends(load: Callable[..., Any]) -> None:
-    """FAULTS 1.11: OutOfMemoryError for that request; the next one is answered."""
-    runner = Runner(load(cache_gb=100 * TOKEN_GB))
-    endless = runner.add("Count to twenty.", extra={"ignore_eos": True})
-    runner.run()
-    long = runner.add("word " * 600)
-    runner.run()
-
-    assert (runner.ends[endless], runner.ends[long]) == ("OutOfMemoryError",) * 2
-    assert runner.answer("hello").startswith("Hello!")
-
-
-@pytest.mark.parametrize(
-    ("failure", "kind"),
-    [
-        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "OutOfMemoryError"),
-        (RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate"), "OutOfMemoryError"),
-        (IndexError("index out of range in self"), "EngineError"),
-    ],
-    ids=lambda one: type(one).__name__ if isinstance(one, Exception) else one,
-)
-def test_a_prompt_that_cannot_be_read_fails_alone(
-    runner: Runner, monkeypatch: pytest.MonkeyPatch, failure: Exception, kind: str
-) -> None:
-    """CONTRACT I1; FAULTS 1.11"""
-    rows = runner.model._rows
-    read = rows.read
-
-    def fails(sequence: Any, ids: Sequence[int]) -> Any:
-        if len(ids) > 50:
-            raise failure
-        return read(sequence, ids)
-
-    good = runner.add("Count to twenty.")
-    runner.step()
-    monkeypatch.setattr(rows, "read", fails)
-    failed = runner.add("word " * 60)
-    runner.run()
-
-    assert runner.ends == {good: "stop", failed: kind}
-    assert runner.texts[good] == COUNT
-
-
-def test_no_memory_for_a_step_ends_its_rows_and_the_model_goes_on(
-    runner: Runner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """FAULTS 1.11: on a CPU it is a RuntimeError with these words."""
-
-    def fails(tokens: Sequence[int]) -> Any:
-        raise RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: not enough memory")
-
-    numbers = [runner.add(question) for question in QUESTIONS[:2]]
-    runner.step()
-    with monkeypatch.context() as patch:
-        patch.setattr(runner.model._rows, "decode", fails)
-        runner.step()
-
-    assert [runner.ends[number] for number in numbers] == ["OutOfMemoryError"] * 2
-    assert runner.answer("Count to twenty.") == COUNT
 
 
 # ---- loading ----

@@ -73,7 +73,6 @@ class Model:
         if options["max_context"] is not None:
             self.context_length = min(self.context_length, options["max_context"])
         self._budget_bytes = int(options["cache_gb"] * 2**30)
-        self._token_bytes = 0.0
         keeps = options["prefix_cache"] and self._rows.is_merged
         self._prefixes: Prefixes[Row] | None = Prefixes(self._budget_bytes, shortened) if keeps else None
         self._waiting: deque[_Job] = deque()
@@ -206,10 +205,7 @@ class Model:
         job.read += len(piece)
         if job.read < len(job.ids):
             return []
-        row = self._rows.row_beside(job.beside)
-        if row is not None:
-            self._token_bytes = row.size_bytes / row.length
-        self._remember(job, row)
+        self._remember(job, self._rows.row_beside(job.beside))
         self._joining.append(job)
         return self._sample([job], logits[None])
 
@@ -218,8 +214,7 @@ class Model:
     def _size_bytes(self, *joining: int) -> int:
         """Tell how much the batch holds, with rows of the lengths that are *joining*."""
         held = (*self._running, *self._joining, *(job for job in self._waiting if job.beside is not None))
-        lengths = [*(len(job.ids) for job in held), *joining]
-        return int(self._token_bytes * len(lengths) * max(lengths, default=0))
+        return self._rows.size_bytes([*(len(job.ids) for job in held), *joining])
 
     def _make_room(self) -> list[Output]:
         """Send the youngest rows back to wait while the batch is too large; one alone has to end."""

@@ -24,6 +24,13 @@ class Rows(Protocol):
     is_merged: bool
     longest_piece: int | None
     """How many tokens of a prompt are read at a time, None for all of them."""
+    row_bytes: float
+    """What a row holds however long it is, and with each token *token_bytes* more."""
+    token_bytes: float
+
+    def size_bytes(self, lengths: Sequence[int]) -> int:
+        """Tell how much rows of these lengths hold."""
+        ...
 
     def begin(self, row: Row | None) -> Any:
         """Begin a sequence beside the batch, which goes on from *row*."""
@@ -60,6 +67,10 @@ def rows_for(model: Any) -> Rows:
     return Apart(model, config)
 
 
+_SHORT, _LONGER = [0], [0, 0, 0]
+"""Any tokens: they are read once, since only a cache that is there tells how large it is."""
+
+
 class _Forward:
     """A model's forward pass, for the logits of each row's last token."""
 
@@ -93,6 +104,18 @@ class Together:
         self._layers = Layers(config)
         self._cache = Cache(layers=[])
         self._lengths: list[int] = []
+        self.row_bytes = 0.0
+        self.token_bytes = self._size_of(_LONGER) / len(_LONGER)
+
+    @torch.inference_mode()
+    def _size_of(self, ids: Sequence[int]) -> int:
+        sequence = self.begin(None)
+        self.read(sequence, ids)
+        return self.row_beside(sequence).size_bytes
+
+    def size_bytes(self, lengths: Sequence[int]) -> int:
+        """Tell how much rows of these lengths hold: all are as long as the longest."""
+        return int(self.token_bytes * len(lengths) * max(lengths, default=0))
 
     def begin(self, row: Row | None) -> _Beside:
         """Begin a sequence, which goes on from *row*."""
@@ -107,7 +130,7 @@ class Together:
         sequence.length += len(ids)
         return logits[0]
 
-    def row_beside(self, sequence: _Beside) -> Row | None:
+    def row_beside(self, sequence: _Beside) -> Row:
         """Copy what a sequence beside the batch has read."""
         return row_of(sequence.cache, 0, sequence.length)
 
@@ -172,6 +195,19 @@ class Apart:
         words = inspect.signature(model.forward).parameters
         names = [name for name in ("past_key_values", "cache_params") if name in words]
         self._name = names[0] if names and model._supports_default_dynamic_cache() else None
+        short, longer = (self._size_of(ids) for ids in (_SHORT, _LONGER))
+        self.token_bytes = (longer - short) / (len(_LONGER) - len(_SHORT))
+        self.row_bytes = short - self.token_bytes * len(_SHORT)
+
+    @torch.inference_mode()
+    def _size_of(self, ids: Sequence[int]) -> int:
+        sequence = self.begin(None)
+        self.read(sequence, ids)
+        return sum(_bytes_in(vars(layer)) for layer in sequence.cache.layers) if sequence.cache else 0
+
+    def size_bytes(self, lengths: Sequence[int]) -> int:
+        """Tell how much rows of these lengths hold."""
+        return int(self.row_bytes * len(lengths) + self.token_bytes * sum(lengths))
 
     def begin(self, row: Row | None) -> _Alone:
         """Begin a sequence."""
@@ -199,3 +235,11 @@ class Apart:
     def decode(self, tokens: Sequence[int]) -> torch.Tensor:
         """Read a token in each row, one row after the other."""
         return torch.stack([self.read(row, [token]) for row, token in zip(self._rows, tokens, strict=True)])
+
+
+def _bytes_in(held: Any) -> int:
+    """Count the bytes of the tensors that are held, whatever names a layer has for them."""
+    if isinstance(held, torch.Tensor):
+        return held.nbytes
+    values: Any = held.values() if isinstance(held, dict) else held if isinstance(held, (list, tuple)) else ()
+    return sum(map(_bytes_in, values))
