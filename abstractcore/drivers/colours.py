@@ -1,27 +1,26 @@
 """What differs between the surfaces under HTTP: whose sockets, and who is waited for.
 
-Makes httpcore's single connections; keeps none. What needs asyncio is loaded by the first that does.
+Makes single connections; keeps none. What needs asyncio is loaded by the first that does, and so are TLS and
+httpcore.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import Awaitable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
-
-import httpcore
 
 from abstractcore.drivers.base import Mailbox
 from abstractcore.drivers.blocking import BlockingMailbox
-from abstractcore.drivers.clock import Clock
-from abstractcore.drivers.sockets import BlockingSockets
-from abstractcore.errors import ConfigurationError
+from abstractcore.drivers.sockets import READ_BYTES, BlockingSockets, BlockingStream
 
 if TYPE_CHECKING:
-    import ssl
-
+    from abstractcore.drivers.base import HttpRequest
+    from abstractcore.drivers.clock import Clock
+    from abstractcore.drivers.loop_sockets import LoopSockets, LoopStream
     from abstractcore.drivers.proxies import Proxy
+    from abstractcore.drivers.targets import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,25 +34,59 @@ class Limits:
     body_bytes: int = 64 * 1024 * 1024
 
 
+class Sockets(Protocol):
+    """What opens the sockets of one connection."""
+
+    def abort(self) -> None:
+        """Close the socket at once."""
+        ...
+
+
+class Core(Protocol):
+    """What speaks HTTP over one connection."""
+
+    async def handle(self, request: HttpRequest, target: Target) -> tuple[int, Any]:
+        """Send a request and read the head of its answer: the status, and the headers by lower-case names."""
+        ...
+
+    async def piece(self) -> bytes:
+        """Read the next bytes of the body; none at its end."""
+        ...
+
+    async def finish(self) -> None:
+        """Say that the body has been read."""
+        ...
+
+    async def leave(self) -> None:
+        """Say that the rest of the body will not be read; the socket is closed already."""
+        ...
+
+    def usable(self) -> bool:
+        """Whether the connection can serve a request now."""
+        ...
+
+
 class Colour(Protocol):
     """What differs between the surfaces: whose sockets, and who is waited for."""
 
-    def connect(
-        self, clock: Clock, origin: httpcore.Origin, limits: Limits, proxy: Proxy | None
-    ) -> tuple[Any, Any]:
-        """Make httpcore's connection and the sockets under it; nothing is opened yet."""
+    def sockets(self, clock: Clock) -> Sockets:
+        """Make what opens a connection's sockets; nothing is opened yet."""
         ...
 
-    async def handle(self, core: Any, request: httpcore.Request) -> httpcore.Response:
-        """Send a request and read the head of its answer."""
+    def through_httpcore(self, sockets: Any, target: Target, keepalive: float, proxy: Proxy | None) -> Core:
+        """Make a connection of httpcore's over the sockets."""
         ...
 
-    def body(self, response: httpcore.Response) -> AsyncIterator[bytes]:
-        """Iterate the body."""
+    async def open(self, sockets: Any, target: Target) -> Any:
+        """Connect."""
         ...
 
-    async def finish(self, response: httpcore.Response) -> None:
-        """Say that the body has been read."""
+    def write(self, stream: Any, data: bytes) -> Awaitable[None]:
+        """Send bytes, or hold them until the next read."""
+        ...
+
+    def read(self, stream: Any) -> Awaitable[bytes]:
+        """Wait for bytes; none come any more at the end."""
         ...
 
     def mailbox(self) -> Mailbox[None]:
@@ -64,31 +97,34 @@ class Colour(Protocol):
 class Blocking:
     """Threads."""
 
-    def connect(
-        self, clock: Clock, origin: httpcore.Origin, limits: Limits, proxy: Proxy | None
-    ) -> tuple[Any, Any]:
-        """Make a connection for threads."""
-        sockets = BlockingSockets(clock)
-        common: dict[str, Any] = {"network_backend": sockets, "keepalive_expiry": limits.keepalive}
-        if origin.scheme == b"https":
-            common["ssl_context"] = ssl_context()
-        if proxy is None:
-            return httpcore.HTTPConnection(origin, **common), sockets
-        return httpcore.HTTPProxy(max_connections=1, **_proxy_options(proxy), **common), sockets
+    def sockets(self, clock: Clock) -> BlockingSockets:
+        """Make what opens a connection's sockets."""
+        return BlockingSockets(clock)
 
-    async def handle(self, core: Any, request: httpcore.Request) -> httpcore.Response:
-        """Send a request and read the head of its answer."""
-        return core.handle_request(request)
+    def through_httpcore(
+        self, sockets: BlockingSockets, target: Target, keepalive: float, proxy: Proxy | None
+    ) -> Core:
+        """Make a connection of httpcore's over the sockets."""
+        from abstractcore.drivers.through_httpcore import BlockingHttpcore
 
-    async def body(self, response: httpcore.Response) -> AsyncIterator[bytes]:
-        """Iterate the body."""
-        stream: Any = response.stream
-        for data in stream:
-            yield data
+        return BlockingHttpcore(sockets, target, keepalive, proxy)
 
-    async def finish(self, response: httpcore.Response) -> None:
-        """Say that the body has been read."""
-        response.close()
+    async def open(self, sockets: BlockingSockets, target: Target) -> BlockingStream:
+        """Connect."""
+        stream = sockets.connect_tcp(target.host, target.port)
+        if target.scheme != "https":
+            return stream
+        from abstractcore.drivers.tls import ssl_context
+
+        return stream.start_tls(ssl_context(), target.host)
+
+    async def write(self, stream: BlockingStream, data: bytes) -> None:
+        """Send bytes, or hold them until the next read."""
+        stream.write(data)
+
+    async def read(self, stream: BlockingStream) -> bytes:
+        """Wait for bytes."""
+        return stream.read(READ_BYTES)
 
     def mailbox(self) -> Mailbox[None]:
         """Open a mailbox for this thread."""
@@ -98,32 +134,36 @@ class Blocking:
 class Looping:
     """One event loop."""
 
-    def connect(
-        self, clock: Clock, origin: httpcore.Origin, limits: Limits, proxy: Proxy | None
-    ) -> tuple[Any, Any]:
-        """Make a connection for the running loop."""
+    def sockets(self, clock: Clock) -> LoopSockets:
+        """Make what opens a connection's sockets."""
         from abstractcore.drivers.loop_sockets import LoopSockets
 
-        sockets = LoopSockets(clock)
-        common: dict[str, Any] = {"network_backend": sockets, "keepalive_expiry": limits.keepalive}
-        if origin.scheme == b"https":
-            common["ssl_context"] = ssl_context()
-        if proxy is None:
-            return httpcore.AsyncHTTPConnection(origin, **common), sockets
-        return httpcore.AsyncHTTPProxy(max_connections=1, **_proxy_options(proxy), **common), sockets
+        return LoopSockets(clock)
 
-    async def handle(self, core: Any, request: httpcore.Request) -> httpcore.Response:
-        """Send a request and read the head of its answer."""
-        return await core.handle_async_request(request)
+    def through_httpcore(
+        self, sockets: LoopSockets, target: Target, keepalive: float, proxy: Proxy | None
+    ) -> Core:
+        """Make a connection of httpcore's over the sockets."""
+        from abstractcore.drivers.through_httpcore import LoopHttpcore
 
-    def body(self, response: httpcore.Response) -> AsyncIterator[bytes]:
-        """Iterate the body."""
-        stream: Any = response.stream
-        return stream.__aiter__()
+        return LoopHttpcore(sockets, target, keepalive, proxy)
 
-    async def finish(self, response: httpcore.Response) -> None:
-        """Say that the body has been read."""
-        await response.aclose()
+    async def open(self, sockets: LoopSockets, target: Target) -> LoopStream:
+        """Connect."""
+        stream = await sockets.connect_tcp(target.host, target.port)
+        if target.scheme != "https":
+            return stream
+        from abstractcore.drivers.tls import ssl_context
+
+        return await stream.start_tls(ssl_context(), target.host)
+
+    def write(self, stream: LoopStream, data: bytes) -> Awaitable[None]:
+        """Send bytes, or hold them until the next read."""
+        return stream.write(data)
+
+    def read(self, stream: LoopStream) -> Awaitable[bytes]:
+        """Wait for bytes."""
+        return stream.read(READ_BYTES)
 
     def mailbox(self) -> Mailbox[None]:
         """Open a mailbox for this task."""
@@ -132,22 +172,7 @@ class Looping:
         return LoopMailbox()
 
 
-def _proxy_options(proxy: Proxy) -> dict[str, Any]:
-    options: dict[str, Any] = {"proxy_url": proxy.url}
-    if proxy.user is not None:
-        options["proxy_auth"] = (proxy.user, proxy.password.reveal() if proxy.password else "")
-    if proxy.url.startswith("https:"):
-        options["proxy_ssl_context"] = ssl_context()
-    return options
-
-
-@lru_cache(maxsize=1)
-def ssl_context() -> ssl.SSLContext:
-    """Give the one TLS context of the process, with the roots that httpx trusts (certifi, SSL_CERT_FILE)."""
-    import httpx
-
-    try:
-        return httpx.create_ssl_context()
-    except OSError as failure:
-        problem = "the certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read"
-        raise ConfigurationError(f"{problem}: {failure.strerror or failure}") from failure
+def is_mocked() -> bool:
+    """Whether a mock of HTTP, such as respx, stands in the place of httpcore's connections."""
+    core = sys.modules.get("httpcore")
+    return core is not None and not core.HTTPConnection.handle_request.__module__.startswith("httpcore.")

@@ -1,4 +1,4 @@
-"""HTTP: a stack of idle connections for each surface and event loop, over httpcore's single connections.
+"""HTTP: a stack of idle connections for each surface and event loop.
 
 httpx's pool scans every connection for every request, which at a thousand concurrent
 calls is all that it does. Here an idle connection is popped and pushed; on any failure,
@@ -19,14 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from abstractcore.drivers.base import Deadline, HttpRequest, Mailbox
 from abstractcore.drivers.colours import Blocking, Colour, Limits, Looping
-from abstractcore.drivers.exchange import Connection, Reply, origin_of, target_of
+from abstractcore.drivers.exchange import Connection, Reply
 from abstractcore.drivers.generators import begun_before_the_loop
+from abstractcore.drivers.targets import Origin, Target, target_of
 from abstractcore.errors import ClosedError, ConfigurationError, ConnectionFailedError, RequestTimeoutError
 
 if TYPE_CHECKING:
     import asyncio
-
-    import httpcore
 
     from abstractcore.drivers.proxies import Proxy
 
@@ -39,7 +38,7 @@ class Pool:
         self.limits = limits
         self.proxy = proxy
         self.closed = False
-        self._idle: dict[bytes, deque[Connection]] = {}
+        self._idle: dict[Origin, deque[Connection]] = {}
         # Weak: a connection that a Ctrl-C lost on its way must not stay open, and must not take a place.
         self._all: weakref.WeakSet[Connection] = weakref.WeakSet()
         self._waiters: deque[Mailbox[None]] = deque()
@@ -52,29 +51,29 @@ class Pool:
         once more, on a new one.
         """
         try:
-            url = target_of(request.url)
-        except Exception as failure:
+            target = target_of(request.url)
+        except ValueError as failure:
             raise ConfigurationError(f"not a URL: {request.url[:200]!r}") from failure
-        connection = await self._take(url, deadline)
+        connection = await self._take(target, deadline)
         try:
             return await connection.exchange(request, deadline)
         except ConnectionFailedError as failure:
             if not connection.was_stale(failure):
                 raise
-        self._drop_idle(origin_of(url))
-        connection = await self._take(url, deadline)
+        self._drop_idle(target.origin)
+        connection = await self._take(target, deadline)
         return await connection.exchange(request, deadline)
 
-    async def _take(self, url: httpcore.URL, deadline: Deadline) -> Connection:
+    async def _take(self, target: Target, deadline: Deadline) -> Connection:
         while True:
             if self.closed:
                 raise ClosedError("the provider is closed")
-            connection = self._pop(origin_of(url)) or self._open(url)
+            connection = self._pop(target.origin) or self._open(target)
             if connection is not None:
                 return connection
             await self._wait(deadline)
 
-    def _pop(self, origin: bytes) -> Connection | None:
+    def _pop(self, origin: Origin) -> Connection | None:
         stack = self._idle.get(origin)
         while stack:
             try:
@@ -86,12 +85,12 @@ class Pool:
             connection.discard()
         return None
 
-    def _open(self, url: httpcore.URL) -> Connection | None:
+    def _open(self, target: Target) -> Connection | None:
         with self._lock:
             limit = self.limits.max_connections
             if limit is not None and len(self._all) >= limit:
                 return None
-            connection = Connection(self, url)
+            connection = Connection(self, target)
             self._all.add(connection)
             return connection
 
@@ -123,7 +122,7 @@ class Pool:
 
     def push(self, connection: Connection) -> None:
         """Take a connection back; those at the bottom that have waited too long are closed."""
-        stack = self._idle.setdefault(connection.origin, deque())
+        stack = self._idle.setdefault(connection.target.origin, deque())
         with contextlib.suppress(IndexError):  # another thread took the last one
             while stack and not stack[0].usable():
                 stack.popleft().discard()
@@ -136,7 +135,7 @@ class Pool:
             self._all.discard(connection)
         self._wake_one()
 
-    def _drop_idle(self, origin: bytes) -> None:
+    def _drop_idle(self, origin: Origin) -> None:
         stack = self._idle.get(origin, deque[Connection]())
         with contextlib.suppress(IndexError):  # other threads take from it, and give back, meanwhile
             for _ in range(len(stack)):

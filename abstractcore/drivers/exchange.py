@@ -1,38 +1,27 @@
 """One request and its answer, over one connection that is never shared meanwhile.
 
-Knows httpcore's request and response. Knows no stack of connections, only where to go back.
+Knows what goes wrong on the way, and when a connection can serve again. Knows no stack of connections, only
+where to go back.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
-from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
-
-import httpcore
 
 from abstractcore.drivers.base import Deadline, HttpRequest
 from abstractcore.drivers.clock import Clock
-from abstractcore.drivers.colours import Colour, Limits
+from abstractcore.drivers.colours import Colour, Core, Limits, is_mocked
 from abstractcore.drivers.failures import translate, without_frames
+from abstractcore.drivers.http11 import Http11
 from abstractcore.drivers.inflate import inflater
 from abstractcore.drivers.stops import CURRENT, Stop
+from abstractcore.drivers.targets import Target, target_of
 from abstractcore.errors import AbstractCoreError, ClosedError, ConnectionFailedError, ResponseError
 
 if TYPE_CHECKING:
     from abstractcore.drivers.proxies import Proxy
-
-
-@lru_cache(maxsize=256)
-def target_of(url: str) -> httpcore.URL:
-    """Parse a URL, once."""
-    return httpcore.URL(url)
-
-
-def origin_of(url: httpcore.URL) -> bytes:
-    """Name the server of a URL: connections to it are alike."""
-    return b"%b %b %d" % (url.scheme, url.host, url.port or 0)
 
 
 class Home(Protocol):
@@ -60,25 +49,30 @@ class Connection:
         "clock",
         "colour",
         "core",
-        "origin",
         "pool",
         "served",
         "sockets",
         "stop",
-        "where",
+        "target",
     )
 
-    def __init__(self, pool: Home, url: httpcore.URL) -> None:
+    def __init__(self, pool: Home, target: Target) -> None:
         self.pool = pool
         self.colour = pool.colour
-        self.origin = origin_of(url)
-        self.where = f"{url.host.decode('ascii', 'replace')}:{url.origin.port}"
-        tunnels = pool.proxy is not None and url.scheme == b"https"
+        self.target = target
+        tunnels = pool.proxy is not None and target.scheme == "https"
         self.clock = Clock(pool.limits.connect_timeout, tunnels=tunnels)
-        self.core, self.sockets = pool.colour.connect(self.clock, url.origin, pool.limits, pool.proxy)
+        self.sockets = pool.colour.sockets(self.clock)
+        self.core = self._make_core()
         self.served = 0
         self.stop: Stop | None = None
         """Who may end the request that is under way, from another thread."""
+
+    def _make_core(self) -> Core:
+        pool, keepalive = self.pool, self.pool.limits.keepalive
+        if pool.proxy is not None or is_mocked():
+            return self.colour.through_httpcore(self.sockets, self.target, keepalive, pool.proxy)
+        return Http11(self.colour, self.sockets, keepalive)
 
     async def exchange(self, request: HttpRequest, deadline: Deadline) -> Reply:
         """Send *request* and read the head of the answer; any failure closes the connection."""
@@ -87,11 +81,11 @@ class Connection:
             self.stop = CURRENT.get()
             if self.stop is not None:
                 self.stop.watch(self.sockets.abort)
-            response = await self.colour.handle(self.core, _core_request(request, target_of(request.url)))
+            status, headers = await self.core.handle(request, target_of(request.url))
             self.served += 1
             self.clock.stage = "body"
             self.clock.silence = self.pool.limits.read_timeout
-            return Reply(self, response)
+            return Reply(self, status, headers)
         except BaseException as failure:
             self.discard()
             if isinstance(failure, Exception) and (told := self.translated(failure)) is not failure:
@@ -106,7 +100,7 @@ class Connection:
             return ClosedError("whoever wanted this answer has left")
         if isinstance(failure, AbstractCoreError):
             return failure
-        return translate(failure, self.clock, self.where) or failure
+        return translate(failure, self.clock, self.target.where) or failure
 
     def was_stale(self, failure: Exception) -> bool:
         """Whether the server had closed this kept connection before it read the request."""
@@ -114,8 +108,7 @@ class Connection:
 
     def usable(self) -> bool:
         """Whether the connection can serve a request now."""
-        available = getattr(self.core, "is_available", None)
-        return True if available is None else available() and not self.core.has_expired()
+        return self.core.usable() and not (type(self.core) is Http11 and is_mocked())
 
     def release(self) -> None:
         """Give the connection back after a whole answer."""
@@ -136,54 +129,31 @@ class Connection:
             self.stop.forget(self.sockets.abort)
 
 
-def _core_request(request: HttpRequest, url: httpcore.URL) -> httpcore.Request:
-    # The key enters here, into an object whose repr hides it, and into no local that outlives the call.
-    headers = [(b"Host", _host(url)), *((k.encode("ascii"), v.encode()) for k, v in request.headers.items())]
-    if request.body:
-        headers.append((b"Content-Length", str(len(request.body)).encode()))
-    if request.secret is not None:
-        name, prefix, secret = request.secret
-        headers.append((name.encode("ascii"), (prefix + secret.reveal()).encode()))
-    return httpcore.Request(request.method, url, headers=headers, content=request.body)
-
-
-@lru_cache(maxsize=256)
-def _host_of(scheme: bytes, host: bytes, port: int | None) -> bytes:
-    shown = b"[" + host + b"]" if b":" in host else host
-    default = {b"http": 80, b"https": 443}.get(scheme)
-    return shown if port is None or port == default else b"%b:%d" % (shown, port)
-
-
-def _host(url: httpcore.URL) -> bytes:
-    return _host_of(url.scheme, url.host, url.port)
-
-
 class Reply:
     """An answer whose head has been read."""
 
-    def __init__(self, connection: Connection, response: httpcore.Response) -> None:
-        self.status: int = response.status
-        self.headers: Mapping[str, str] = _headers(response.headers)
+    def __init__(self, connection: Connection, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self.status = status
+        self.headers: Mapping[str, str] = _headers(headers)
         self._connection = connection
-        self._response = response
         self._hurried = False
         self._done = False
 
     async def chunks(self) -> AsyncGenerator[bytes]:
         """Give the body as it arrives, decompressed. At its end the connection goes back to its stack."""
         connection = self._connection
-        source = connection.colour.body(self._response)
+        core = connection.core
         try:
             inflate = inflater(self.headers.get("content-encoding", ""))
             room = connection.pool.limits.body_bytes
-            async for data in source:
+            while data := await core.piece():
                 for piece in inflate.feed(data) if inflate else (data,):
                     if (room := room - len(piece)) < 0:
                         raise ResponseError(self._too_big())
                     yield piece
             if inflate:
                 inflate.end()
-            await connection.colour.finish(self._response)
+            await core.finish()
             self._done = True
         except Exception as failure:
             if not (self._hurried and connection.clock.left() <= 0):
@@ -194,17 +164,12 @@ class Reply:
             if self._done:
                 connection.release()
             else:
-                await self._abandon(source)
+                self.discard()
+                await core.leave()
 
     def _too_big(self) -> str:
         limit = self._connection.pool.limits.body_bytes
-        return f"{self._connection.where}: the answer is over {limit:,} bytes (max_body_bytes)"
-
-    async def _abandon(self, source: AsyncIterator[bytes]) -> None:
-        self.discard()
-        close = getattr(source, "aclose", None)
-        if close is not None:
-            await close()
+        return f"{self._connection.target.where}: the answer is over {limit:,} bytes (max_body_bytes)"
 
     async def read(self, at_most: int | None = None) -> bytes:
         """Read the whole body, or its first *at_most* bytes."""
@@ -232,9 +197,9 @@ class Reply:
             self._connection.discard()
 
 
-def _headers(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
+def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     headers: dict[str, str] = {}
     for name, value in raw:
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        key, text = name.decode("latin-1"), value.decode("latin-1")
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
     return headers

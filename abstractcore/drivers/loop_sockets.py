@@ -1,4 +1,4 @@
-"""Sockets of an event loop under httpcore: as those of threads, but every wait lets the loop go on.
+"""Sockets of an event loop: as those of threads, but every wait lets the loop go on.
 
 Knows bytes and instants. Knows nothing of HTTP. Apart from `sockets`, so that sync programs load no asyncio.
 """
@@ -11,9 +11,15 @@ import ssl
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
-import httpcore
-
 from abstractcore.drivers.addresses import connected_socket
+from abstractcore.drivers.network_errors import (
+    ConnectError,
+    ConnectTimeout,
+    ReadError,
+    ReadTimeout,
+    WriteError,
+    WriteTimeout,
+)
 from abstractcore.drivers.sockets import HELD_BYTES, check_head
 
 if TYPE_CHECKING:
@@ -22,7 +28,7 @@ if TYPE_CHECKING:
 _BUFFERED_BYTES = 256 * 1024
 
 
-class LoopStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
+class LoopStream(asyncio.Protocol):
     """A transport of the running loop, read without a task or a queue."""
 
     def __init__(self, clock: Clock) -> None:
@@ -77,24 +83,24 @@ class LoopStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
         self._failure = self._failure or failure
         _finish(self._reader, True)
 
-    # What httpcore asks.
+    # What HTTP asks.
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Send what is held, then wait for bytes."""
         if self._held:
-            with contextlib.suppress(httpcore.WriteError):  # the answer may be there all the same
+            with contextlib.suppress(WriteError):  # the answer may be there all the same
                 await self._flush()
         if not self._data and not self._ended:
             self._reader = self._loop.create_future()
             try:
                 if not await self._wait(self._reader, self._clock.patience()):
-                    raise httpcore.ReadTimeout
+                    raise ReadTimeout
             finally:
                 self._reader = None
         if self._data:
             return self._take(max_bytes)
         self._clock.peer_closed = True
         if self._failure is not None:
-            raise httpcore.ReadError(str(self._failure)) from self._failure
+            raise ReadError(str(self._failure)) from self._failure
         return b""
 
     def _take(self, max_bytes: int) -> bytes:
@@ -110,14 +116,16 @@ class LoopStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
         self._held.append(buffer)
         if len(buffer) > HELD_BYTES:
             self._clock.stage = "write"
-            await self._flush()
+            del buffer  # a cancel keeps this frame
+            with contextlib.suppress(WriteError):
+                await self._flush()
             self._clock.stage = "headers"
 
     async def _flush(self) -> None:
         """Send what is held; stop with WriteError when the server answers before it has read it all."""
         held, self._held = self._held, []
         if self._transport is None or self._transport.is_closing():
-            raise httpcore.WriteError("the connection is closed")
+            raise WriteError("the connection is closed")
         self._transport.write(b"".join(held))
         del held  # a cancel keeps this frame, and the head holds the key
         while self._writing_paused and not self._ended and not self._data:
@@ -125,11 +133,11 @@ class LoopStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
             try:
                 if not await self._wait(self._writer, self._clock.left()):
                     self._clock.stage = "write"
-                    raise httpcore.WriteTimeout
+                    raise WriteTimeout
             finally:
                 self._writer = None
         if self._writing_paused:
-            raise httpcore.WriteError("the server did not read the whole request")
+            raise WriteError("the server did not read the whole request")
 
     async def _wait(self, future: asyncio.Future[bool], seconds: float) -> bool:
         timer = self._loop.call_later(max(0.0, seconds), _finish, future, False)
@@ -141,7 +149,7 @@ class LoopStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> LoopStream:
-        """Upgrade to TLS; raises httpcore.ConnectError with the ssl failure as its cause."""
+        """Upgrade to TLS; raises ConnectError with the ssl failure as its cause."""
         limit = self._clock.connecting("tls")
         assert self._transport is not None
         try:
@@ -151,12 +159,12 @@ class LoopStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
                 )
         except TimeoutError as failure:
             self.abort()
-            raise httpcore.ConnectTimeout from failure
+            raise ConnectTimeout from failure
         except OSError as failure:
             self.abort()
-            raise httpcore.ConnectError(str(failure)) from failure
+            raise ConnectError(str(failure)) from failure
         if self._transport is None:
-            raise httpcore.ConnectError("the connection was closed in the TLS handshake")
+            raise ConnectError("the connection was closed in the TLS handshake")
         self._clock.expect_head()
         return self
 
@@ -170,10 +178,14 @@ class LoopStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
         """Close the socket."""
         self.abort()
 
+    def is_readable(self) -> bool:
+        """Whether a read would not wait: bytes have come, or the end."""
+        return self._ended or bool(self._data)
+
     def get_extra_info(self, info: str) -> Any:
         """Tell what httpcore asks about the socket."""
         if info == "is_readable":
-            return self._ended or bool(self._data)
+            return self.is_readable()
         return None if self._transport is None else self._transport.get_extra_info(info)
 
 
@@ -182,7 +194,7 @@ def _finish(future: asyncio.Future[bool] | None, value: bool) -> None:
         future.set_result(value)
 
 
-class LoopSockets(httpcore.AsyncNetworkBackend):
+class LoopSockets:
     """Opens the transports of one connection on the running loop, and can close them from outside."""
 
     def __init__(self, clock: Clock) -> None:
@@ -207,9 +219,9 @@ class LoopSockets(httpcore.AsyncNetworkBackend):
                     lambda: LoopStream(self._clock), sock=sock
                 )
         except TimeoutError as failure:
-            raise httpcore.ConnectTimeout from failure
+            raise ConnectTimeout from failure
         except (OSError, UnicodeError) as failure:  # a name that IDNA cannot write is a UnicodeError
-            raise httpcore.ConnectError(str(failure)) from failure
+            raise ConnectError(str(failure)) from failure
         self._clock.connected()
         return self._stream
 

@@ -1,6 +1,6 @@
-"""Sockets of threads under httpcore, whose every wait obeys the call's deadline.
+"""Sockets of threads, whose every wait obeys the call's deadline.
 
-httpcore bounds single reads; a body that drips one byte a second would go on for ever.
+To bound single reads is not enough: a body that drips one byte a second would go on for ever.
 Here a `Clock` that belongs to the connection says how long each wait may be: what is
 left of the call, or the silence that is allowed once the headers are in. Writes are held
 until the next read, so that a request leaves in one piece.
@@ -19,20 +19,28 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-import httpcore
+from abstractcore.drivers.network_errors import (
+    ConnectError,
+    ConnectTimeout,
+    ReadError,
+    ReadTimeout,
+    RemoteProtocolError,
+    WriteError,
+    WriteTimeout,
+)
 
 if TYPE_CHECKING:
     from abstractcore.drivers.clock import Clock
 
 HELD_BYTES = 64 * 1024
 _BUFFERED_BYTES = 256 * 1024
-_READ_BYTES = 64 * 1024
+READ_BYTES = 64 * 1024
 _LONGEST_POLL = 3600.0
 # What a socket without timeout says when it is full; TLS may want to read before it can write.
 _FULL = (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError)
 
 
-class BlockingStream(httpcore.NetworkStream):
+class BlockingStream:
     """A socket that a thread waits at."""
 
     def __init__(self, sock: socket.socket, clock: Clock) -> None:
@@ -46,7 +54,7 @@ class BlockingStream(httpcore.NetworkStream):
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Send what is held, then wait for bytes."""
         if self._held:
-            with contextlib.suppress(httpcore.WriteError):  # the answer may be there all the same
+            with contextlib.suppress(WriteError):  # the answer may be there all the same
                 self._flush()
         data, self._early = self._early or self._receive(max_bytes), b""
         if data:
@@ -61,17 +69,18 @@ class BlockingStream(httpcore.NetworkStream):
             self._socket.settimeout(self._clock.patience() or 1e-6)
             return self._socket.recv(max_bytes)
         except TimeoutError as failure:
-            raise httpcore.ReadTimeout from failure
+            raise ReadTimeout from failure
         except OSError as failure:
             self._clock.peer_closed = True
-            raise httpcore.ReadError(str(failure)) from failure
+            raise ReadError(str(failure)) from failure
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Hold the bytes until the next read, or send them when they are many."""
         self._held.append(buffer)
         if len(buffer) > HELD_BYTES:
             self._clock.stage = "write"
-            self._flush()
+            with contextlib.suppress(WriteError):
+                self._flush()
             self._clock.stage = "headers"
 
     def _flush(self) -> None:
@@ -87,21 +96,21 @@ class BlockingStream(httpcore.NetworkStream):
                     self._wait_for_room()
         except TimeoutError as failure:
             self._clock.stage = "write"
-            raise httpcore.WriteTimeout from failure
+            raise WriteTimeout from failure
         except OSError as failure:
             self._note_early()
-            raise httpcore.WriteError(str(failure)) from failure
+            raise WriteError(str(failure)) from failure
 
     def _wait_for_room(self) -> None:
         if not _is_ready(self._socket, self._clock.left(), to_write=True):
             raise TimeoutError
         if self._note_early():
-            raise httpcore.WriteError("the server did not read the whole request")
+            raise WriteError("the server did not read the whole request")
 
     def _note_early(self) -> bool:
         """Keep what the server has said already; tell whether it has, or has left."""
         try:
-            self._early += self._socket.recv(_READ_BYTES)
+            self._early += self._socket.recv(READ_BYTES)
         except _FULL:
             return False
         except OSError:
@@ -111,17 +120,17 @@ class BlockingStream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> BlockingStream:
-        """Upgrade to TLS; raises httpcore.ConnectError with the ssl failure as its cause."""
+        """Upgrade to TLS; raises ConnectError with the ssl failure as its cause."""
         try:
             self._socket.settimeout(self._clock.connecting("tls") or 1e-6)
             self._socket = ssl_context.wrap_socket(self._socket, server_hostname=server_hostname)
         except TimeoutError as failure:
             self.close()
-            raise httpcore.ConnectTimeout from failure
+            raise ConnectTimeout from failure
         except OSError as failure:
             _close_half_made(failure)
             self.close()
-            raise httpcore.ConnectError(str(failure)) from failure
+            raise ConnectError(str(failure)) from failure
         self._clock.expect_head()
         return self
 
@@ -132,10 +141,14 @@ class BlockingStream(httpcore.NetworkStream):
                 self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
+    def is_readable(self) -> bool:
+        """Whether a read would not wait: bytes have come, or the end."""
+        return self._socket.fileno() < 0 or _is_ready(self._socket, 0)
+
     def get_extra_info(self, info: str) -> Any:
         """Tell what httpcore asks about the socket."""
         if info == "is_readable":
-            return self._socket.fileno() < 0 or _is_ready(self._socket, 0)
+            return self.is_readable()
         if info == "ssl_object":
             return self._socket if isinstance(self._socket, ssl.SSLSocket) else None
         return self._socket if info == "socket" else None
@@ -144,7 +157,7 @@ class BlockingStream(httpcore.NetworkStream):
 def check_head(clock: Clock, data: bytes) -> None:
     """Raise httpcore's error for a head that is too long."""
     if problem := clock.problem_of_head(data):
-        raise httpcore.RemoteProtocolError(problem)
+        raise RemoteProtocolError(problem)
 
 
 def _is_ready(sock: socket.socket, seconds: float, *, to_write: bool = False) -> bool:
@@ -188,7 +201,7 @@ def _close_half_made(failure: OSError) -> None:
         trace = trace.tb_next
 
 
-class BlockingSockets(httpcore.NetworkBackend):
+class BlockingSockets:
     """Opens the blocking sockets of one connection, and can close them from outside."""
 
     def __init__(self, clock: Clock) -> None:
@@ -207,9 +220,9 @@ class BlockingSockets(httpcore.NetworkBackend):
         try:
             sock = _connect(host, port, self._clock.connecting("connect"))
         except TimeoutError as failure:
-            raise httpcore.ConnectTimeout from failure
+            raise ConnectTimeout from failure
         except (OSError, UnicodeError) as failure:  # a name that IDNA cannot write is a UnicodeError
-            raise httpcore.ConnectError(str(failure)) from failure
+            raise ConnectError(str(failure)) from failure
         self._clock.connected()
         self._stream = BlockingStream(sock, self._clock)
         return self._stream

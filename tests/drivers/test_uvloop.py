@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from abstractcore import ConnectionFailedError, RequestTimeoutError
-from abstractcore.drivers.colours import ssl_context
+from abstractcore.drivers.tls import ssl_context
 from tests.fakes import faults
 from tests.fakes.any_wire import text, unfinished
 from tests.fakes.network import refused_port

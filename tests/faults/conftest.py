@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from abstractcore.drivers.blocking import BlockingDriver
-from abstractcore.drivers.colours import ssl_context
 from abstractcore.drivers.eventloop import AsyncioDriver
+from abstractcore.drivers.tls import ssl_context
 from tests.fakes.server import CA_FILE
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from abstractcore.drivers.colours import ssl_context
+from abstractcore.drivers.tls import ssl_context
 from abstractcore.providers import http
 from tests.fakes.network import blackhole, failing_dns, refused_port
 from tests.fakes.server import CA_FILE, FakeServer

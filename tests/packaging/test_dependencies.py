@@ -1,4 +1,4 @@
-"""What an installation without extras brings: four libraries and theirs, under licences that are listed."""
+"""What an installation without extras brings: five libraries and theirs, under licences that are listed."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from importlib.metadata import distribution
 from tests.docs.pages import rows
 from tests.packaging.licences import PAGE, needs, page, tree
 
-OURS = {"httpx", "httpcore", "pydantic", "tenacity"}
+OURS = {"httpx", "httpcore", "h11", "pydantic", "tenacity"}
 THEIRS = {
-    *("anyio", "certifi", "h11", "idna"),  # httpx's and httpcore's
+    *("anyio", "certifi", "idna"),  # httpx's and httpcore's
     *("annotated-types", "pydantic-core", "typing-extensions", "typing-inspection"),  # pydantic's
 }
 # Those of which a product may be made without asking anybody.
 ALLOWED = {"MIT", "BSD-3-Clause", "Apache-2.0", "MPL-2.0", "PSF-2.0"}
 
 
-def test_an_installation_brings_four_libraries_and_theirs() -> None:
+def test_an_installation_brings_five_libraries_and_theirs() -> None:
     """A new one needs a sentence in docs/why.md, a line here and a look at its licence."""
     assert {*needs(distribution("abstractcore"))} == OURS
     assert {one.name for one in tree()} <= OURS | THEIRS
