@@ -87,13 +87,13 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: zipfile.ZipFile):
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
 
 
-def test_the_wheel_asks_for_four_libraries_and_the_extras_for_the_rest(wheel: zipfile.ZipFile):
+def test_the_wheel_asks_for_five_libraries_and_the_extras_for_the_rest(wheel: zipfile.ZipFile):
     (path,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
     metadata = HeaderParser().parsestr(wheel.read(path).decode())
 
     core = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
     assert {line.split("<")[0].split(">")[0].strip() for line in core} == {
-        *("httpx", "httpcore", "pydantic", "tenacity"),
+        *("httpx", "httpcore", "h11", "pydantic", "tenacity"),
     }
     assert set(metadata.get_all("Provides-Extra", [])) == {
         *("openai", "anthropic", "openvino", "mlx", "huggingface", "llamacpp", "mcp", "cli", "plot", "all"),
