@@ -9,8 +9,11 @@ import typer
 from typer.core import TyperGroup
 
 from abstractcore.cli.ask import ask
+from abstractcore.cli.bench import bench
 from abstractcore.cli.chat import chat
+from abstractcore.cli.doctor import doctor
 from abstractcore.cli.exits import INTERRUPTED, code_of, tell
+from abstractcore.cli.models import models
 
 
 class Commands(TyperGroup):
@@ -62,3 +65,6 @@ def program(
 # One line for each command, in the order of the help: its file has a function of its name.
 app.command()(chat)
 app.command()(ask)
+app.command()(models)
+app.command()(doctor)
+app.command()(bench)
