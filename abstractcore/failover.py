@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from abstractcore.drivers.base import Deadline
 from abstractcore.drivers.breaker import Breaker, BreakerState
@@ -18,6 +18,7 @@ from abstractcore.errors import (
     ResponseError,
     ServerError,
     TransportError,
+    UnsupportedFeatureError,
 )
 from abstractcore.generation.ask import sampling_fields
 from abstractcore.generation.messages import check_timeout
@@ -28,6 +29,8 @@ from abstractcore.types import GenerateRequest, Health, StreamChunk
 if TYPE_CHECKING:
     from abstractcore.drivers.base import Driver
     from abstractcore.generation.call import Call
+    from abstractcore.generation.embed import EmbedArguments
+    from abstractcore.types import EmbeddingResponse
 
 #: What another provider may well do better. A key that is refused, a model that does not exist and a
 #: request that is wrong are not among them: whoever made them should hear of it.
@@ -220,6 +223,13 @@ class FallbackLLM(LLM):
         listings = [partial(member.llm._models, driver, timeout) for member in self._members]
         listed = [await listing() for listing in listings]
         return list(dict.fromkeys(name for names in listed for name in names))
+
+    async def _embed(
+        self, driver: Driver, timeout: float | None, **asked: Unpack[EmbedArguments]
+    ) -> EmbeddingResponse:
+        raise UnsupportedFeatureError(
+            "fallback: vectors of different models do not compare; call embed() on one of .llms"
+        )
 
     async def _health(self, driver: Driver, timeout: float | None) -> Health:
         self._check_open()

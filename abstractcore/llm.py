@@ -5,9 +5,9 @@ It holds a provider, its policy and its defaults; the work is done in the rooms 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from abstractcore.drivers.base import Deadline
 from abstractcore.drivers.blocking import BLOCKING, run
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from abstractcore.drivers.base import Driver
+    from abstractcore.generation.embed import EmbedArguments
     from abstractcore.generation.hooks import (
         ChunkEvent,
         ErrorEvent,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         RetryEvent,
     )
     from abstractcore.providers.base import Provider
+    from abstractcore.types import EmbeddingResponse
 
 _GLANCE = 30.0
 
@@ -172,6 +174,75 @@ class LLM(Maps):
         except AbstractCoreError as failure:
             error = failure
         return Health(error is None, deadline.seconds - deadline.left(), error)
+
+    async def _embed(
+        self, driver: Driver, timeout: float | None, **asked: Unpack[EmbedArguments]
+    ) -> EmbeddingResponse:
+        from abstractcore.generation.embed import embedded, make_plan
+
+        self._check_open()
+        seconds = check_timeout(timeout) or self._defaults.get("timeout") or DEFAULT_TIMEOUT
+        plan = make_plan(self.model, **asked)
+        return await embedded(driver, self._provider, self._retry, plan, Deadline.after(seconds))
+
+    def embed(
+        self,
+        texts: str | Iterable[str],
+        *,
+        dimensions: int | None = None,
+        truncate: bool = False,
+        batch_size: int | None = None,
+        concurrency: int = 4,
+        timeout: float | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> EmbeddingResponse:
+        """Turn one text or many into vectors, one for each text and in their order.
+
+        *dimensions* asks for shorter vectors, of models that can. A text that is too long for the model
+        is an error, unless it may be cut (*truncate*). More texts than *batch_size*, or than the provider
+        takes in one request, are sent in several, *concurrency* at a time. *timeout* (seconds, 600
+        unless set) bounds the whole call, retries included. *extra* goes to the wire unchanged.
+
+        A vector that is missing, empty, all zero or not of numbers is ResponseError. Raises
+        UnsupportedFeatureError for a provider without embeddings, and what `generate` raises.
+        """
+        return run(
+            self._embed(
+                BLOCKING,
+                timeout,
+                texts=texts,
+                dimensions=dimensions,
+                truncate=truncate,
+                batch_size=batch_size,
+                concurrency=concurrency,
+                extra=extra,
+            )
+        )
+
+    async def aembed(
+        self,
+        texts: str | Iterable[str],
+        *,
+        dimensions: int | None = None,
+        truncate: bool = False,
+        batch_size: int | None = None,
+        concurrency: int = 4,
+        timeout: float | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> EmbeddingResponse:
+        """Turn one text or many into vectors, awaited, as `embed` does. A cancel closes the requests."""
+        from abstractcore.drivers.eventloop import ASYNC
+
+        return await self._embed(
+            ASYNC,
+            timeout,
+            texts=texts,
+            dimensions=dimensions,
+            truncate=truncate,
+            batch_size=batch_size,
+            concurrency=concurrency,
+            extra=extra,
+        )
 
     def list_models(self, *, timeout: float | None = None) -> list[str]:
         """List the ids of the models that this provider offers; *timeout* is 30 seconds unless set."""

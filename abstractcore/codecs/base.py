@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from abstractcore.types import GenerateRequest, StreamChunk
+    from abstractcore.types import EmbeddingResponse, EmbedRequest, GenerateRequest, StreamChunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,4 +83,36 @@ class Codec(Protocol):
 
     def models(self, body: Any) -> list[str]:
         """Read the ids out of the server's list of models."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedLimits:
+    """How much one request for embeddings may hold: *texts*, and *tokens* of all of them together.
+
+    A text has *tokens_per_text* at most: one that is longer is refused, or cut.
+    """
+
+    texts: int = 256
+    tokens: int | None = None
+    tokens_per_text: int | None = None
+
+
+class EmbeddingCodec(Protocol):
+    """One wire format of embeddings."""
+
+    @property
+    def limits(self) -> EmbedLimits:
+        """How much one request may hold."""
+        ...
+
+    def encode(self, request: EmbedRequest) -> WireRequest:
+        """Write a request; a field that the wire lacks is named in the warnings."""
+        ...
+
+    def decode(self, body: Any, request: EmbedRequest) -> EmbeddingResponse:
+        """Read an answer's decoded JSON: a vector for each text, in their order.
+
+        Raises ResponseError when there is any other number of them, or one that is unusable.
+        """
         ...

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 
 from abstractcore.codecs.anthropic_batches import AnthropicBatches
 from abstractcore.codecs.anthropic_messages import AnthropicMessages
-from abstractcore.codecs.base import Codec
+from abstractcore.codecs.base import Codec, EmbeddingCodec, EmbedLimits
 from abstractcore.codecs.batches import BatchCodec
 from abstractcore.codecs.ollama_chat import OllamaChat
+from abstractcore.codecs.ollama_embeddings import OllamaEmbeddings
 from abstractcore.codecs.openai_batches import OpenAIBatches
 from abstractcore.codecs.openai_chat import OpenAIChat
+from abstractcore.codecs.openai_embeddings import OpenAIEmbeddings
 from abstractcore.codecs.openai_responses import OpenAIResponses
 
 
@@ -38,6 +40,8 @@ class Endpoint:
     """How base URLs of another wire of the same server end; it is cut off."""
     apis: Mapping[str, Codec] = field(default_factory=dict[str, Codec])
     """The wires that `api=` chooses from; *codec* is the one at the row's own origin."""
+    embeddings: EmbeddingCodec | None = None
+    """None where the service has none."""
     batches: BatchCodec | None = None
     """The service's own batch API, which answers within hours at a lower price."""
 
@@ -49,6 +53,7 @@ def _hosted(
     prefix: str = "",
     headers: Mapping[str, str] | None = None,
     batches: BatchCodec | None = None,
+    embeddings: EmbeddingCodec | None = None,
 ) -> Endpoint:
     """Give the row of a hosted service; without a *codec* it speaks OpenAI's chat wire."""
     variable = key.replace("_API_KEY", "_BASE_URL")
@@ -60,12 +65,21 @@ def _hosted(
         prefix=prefix,
         headers=headers or {},
         batches=batches,
+        embeddings=embeddings,
     )
 
 
-def _server(url: str, *variables: str, codec: Codec | None = None) -> Endpoint:
-    """Give the row of a server that people run themselves."""
-    return Endpoint(codec or OpenAIChat(), url, url_variables=variables, is_local=True)
+def _server(
+    url: str, *variables: str, codec: Codec | None = None, embeddings: EmbeddingCodec | None = None
+) -> Endpoint:
+    """Give the row of a server that people run themselves; without *embeddings* it speaks OpenAI's wire."""
+    return Endpoint(
+        codec or OpenAIChat(),
+        url,
+        url_variables=variables,
+        is_local=True,
+        embeddings=embeddings or OpenAIEmbeddings(),
+    )
 
 
 # https://platform.openai.com/docs/api-reference/chat/create: max_tokens is deprecated, top_k unknown.
@@ -86,6 +100,8 @@ PROVIDERS: Mapping[str, Endpoint] = {
         url_variables=("OPENAI_BASE_URL",),
         apis={"responses": OpenAIResponses(), "chat": _OPENAI_CHAT},
         batches=OpenAIBatches(),
+        # https://platform.openai.com/docs/api-reference/embeddings/create names all three.
+        embeddings=OpenAIEmbeddings(base64=True, limits=EmbedLimits(2048, 300_000, 8192)),
     ),
     # https://platform.claude.com/docs/en/api/messages/create. The variable is its SDK's, and holds the host
     # alone; so it is with Groq and Cerebras.
@@ -104,6 +120,7 @@ PROVIDERS: Mapping[str, Endpoint] = {
         url_variables=("OLLAMA_BASE_URL", "OLLAMA_HOST"),
         foreign_suffix="/v1",
         is_local=True,
+        embeddings=OllamaEmbeddings(),
     ),
     # https://lmstudio.ai/docs/developer/openai-compat: the wire as it is. Its own /api/v1/chat takes neither
     # tools nor assistant messages, and a token is wanted only where the user has switched that on.
@@ -113,17 +130,21 @@ PROVIDERS: Mapping[str, Endpoint] = {
         "https://openrouter.ai/api/v1",
         "OPENROUTER_API_KEY",
         OpenAIChat(thinking="reasoning", reasoning_details=True, stream_usage=False),
+        # No base64: the answer is empty where the provider behind it has none. The least of their limits.
+        embeddings=OpenAIEmbeddings(limits=EmbedLimits(96)),
     ),
     # https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html
     "vllm": _server(
         "http://localhost:8000/v1",
         "VLLM_BASE_URL",
         codec=OpenAIChat(thinking="chat_template_kwargs", raw_arguments=False),
+        embeddings=OpenAIEmbeddings(base64=True, truncation={"truncate_prompt_tokens": -1}),
     ),
     "llama-server": _server(
         "http://localhost:8080/v1",
         "LLAMA_SERVER_BASE_URL",
         codec=OpenAIChat(thinking="chat_template_kwargs", raw_arguments=False),
+        embeddings=OpenAIEmbeddings(base64=True, dimensions_field=None),
     ),
     "sglang": _server(
         "http://localhost:30000/v1",
@@ -156,8 +177,16 @@ PROVIDERS: Mapping[str, Endpoint] = {
         "https://api.mistral.ai/v1",
         "MISTRAL_API_KEY",
         OpenAIChat(top_k=False, seed_field="random_seed", stream_usage=False),
+        # Its codestral-embed alone takes the dimensions; more tokens than these are error 3210.
+        embeddings=OpenAIEmbeddings(
+            dimensions_field="output_dimension", limits=EmbedLimits(128, 16_384, 8192)
+        ),
     ),
-    "together": _hosted("https://api.together.xyz/v1", "TOGETHER_API_KEY"),
+    "together": _hosted(
+        "https://api.together.xyz/v1",
+        "TOGETHER_API_KEY",
+        embeddings=OpenAIEmbeddings(dimensions_field=None),
+    ),
     "xai": _hosted(
         "https://api.x.ai/v1", "XAI_API_KEY", OpenAIChat(top_k=False, thinking="reasoning_effort")
     ),
@@ -166,7 +195,10 @@ PROVIDERS: Mapping[str, Endpoint] = {
         "https://generativelanguage.googleapis.com/v1beta/openai",
         "GEMINI_API_KEY",
         OpenAIChat(top_k=False, seed_field=None, thinking="reasoning_effort"),
+        embeddings=OpenAIEmbeddings(limits=EmbedLimits(100)),
     ),
-    "fireworks": _hosted("https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
+    "fireworks": _hosted(
+        "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY", embeddings=OpenAIEmbeddings()
+    ),
     "cerebras": _hosted("https://api.cerebras.ai", "CEREBRAS_API_KEY", OpenAIChat(top_k=False), prefix="/v1"),
 }

@@ -31,12 +31,12 @@ from abstractcore.providers.batching import HttpBatching
 from abstractcore.providers.profiles import fit, rejected_field, without
 
 if TYPE_CHECKING:
-    from abstractcore.codecs.base import Codec, WireRequest
+    from abstractcore.codecs.base import Codec, EmbeddingCodec, EmbedLimits, WireRequest
     from abstractcore.codecs.batches import RawRequest
     from abstractcore.drivers.vendor_clients import VendorClient
     from abstractcore.providers.catalog import Endpoint
     from abstractcore.providers.settings import Resolved
-    from abstractcore.types import GenerateRequest, StreamChunk
+    from abstractcore.types import EmbeddingResponse, EmbedRequest, GenerateRequest, StreamChunk
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _OURS = ("host", "content-length", "transfer-encoding", "connection")
@@ -68,6 +68,7 @@ class HttpProvider:
         self.name = name
         self.model = model
         self.codec = codec
+        self._embedding_codec = endpoint.embeddings
         self._base_url = where.base_url
         self._scrub_key = transport.scrub if transport else where.key.scrub if where.key else str
         self._secret = None if where.key is None else (endpoint.key_header, endpoint.key_prefix, where.key)
@@ -160,6 +161,32 @@ class HttpProvider:
         headers = _merged(self._headers, {"Content-Type": request.content_type} if request.body else {})
         return HttpRequest(request.method, self._base_url + request.path, headers, request.body, self._secret)
 
+    def embed_limits(self) -> EmbedLimits:
+        """Tell how much one request for embeddings may hold. Raises UnsupportedFeatureError."""
+        return self._embeddings().limits
+
+    def _embeddings(self) -> EmbeddingCodec:
+        if self._embedding_codec is None:
+            raise UnsupportedFeatureError(f"{self.name} offers no embeddings", provider=self.name)
+        return self._embedding_codec
+
+    async def embed(self, driver: Driver, request: EmbedRequest, deadline: Deadline) -> EmbeddingResponse:
+        """Embed the texts of *request* once."""
+        codec = self._embeddings()
+        wire = self._unless_strict(codec.encode(request))
+        reply: HttpReply | None = None
+        try:
+            reply = await self._send(driver, self._request("POST", wire), deadline)
+            answer = codec.decode(_json(_no_page(await reply.read())), request)
+            known = request_id(reply.headers)
+            return replace(answer, warnings=list(wire.warnings), request_ids=[known] if known else [])
+        except AbstractCoreError as failure:
+            self._clean(failure, reply)
+            raise
+        finally:
+            if reply is not None:
+                reply.discard()
+
     def _clean(self, failure: AbstractCoreError, reply: HttpReply | None) -> None:
         """Name the request in a failure, and take out the key, which the server may have repeated."""
         if reply is not None and failure.request_id is None:
@@ -179,6 +206,9 @@ class HttpProvider:
         wire = codec.encode(fitted)
         if told:
             wire = replace(wire, warnings=(*told, *wire.warnings))
+        return self._unless_strict(wire)
+
+    def _unless_strict(self, wire: WireRequest) -> WireRequest:
         if self._strict and wire.warnings:
             refused = "; ".join(warning.removesuffix(": left out") for warning in wire.warnings)
             raise UnsupportedFeatureError(f"{self.name}: {refused}")
@@ -234,9 +264,7 @@ class HttpProvider:
             yield chunk
 
     def _decoded(self, body: bytes) -> Iterable[StreamChunk]:
-        if body.lstrip(_BLANK).startswith(b"<"):
-            raise ResponseError("the answer is a web page: is base_url right, or is a login in the way?")
-        return self.codec.decode(_json(body))
+        return self.codec.decode(_json(_no_page(body)))
 
     async def _streamed(self, reply: HttpReply) -> AsyncGenerator[StreamChunk]:
         decoder = self.codec.decoder()
@@ -314,6 +342,12 @@ def _json_body(body: Mapping[str, Any]) -> bytes:
     except (TypeError, ValueError, RecursionError) as failure:
         problem = type(failure).__name__
     raise ConfigurationError(f"the request cannot be written as JSON ({problem}): see extra= and tools=")
+
+
+def _no_page(body: bytes) -> bytes:
+    if body.lstrip(_BLANK).startswith(b"<"):
+        raise ResponseError("the answer is a web page: is base_url right, or is a login in the way?")
+    return body
 
 
 def _json(body: bytes) -> Any:

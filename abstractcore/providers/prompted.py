@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 
 from abstractcore.codecs.text_marks import TextMarks
 from abstractcore.drivers.generators import Nested
-from abstractcore.errors import AbstractCoreError, BadRequestError
-from abstractcore.providers.base import Addressed, KeepsSecrets, TakesBatches
+from abstractcore.errors import AbstractCoreError, BadRequestError, UnsupportedFeatureError
+from abstractcore.providers.base import Addressed, Embeds, KeepsSecrets, TakesBatches
 from abstractcore.tools.prompted import prompted
 
 if TYPE_CHECKING:
+    from abstractcore.codecs.base import EmbedLimits
     from abstractcore.drivers.base import Deadline, Driver
     from abstractcore.providers.base import Provider
     from abstractcore.providers.batching import HttpBatching
-    from abstractcore.types import GenerateRequest, StreamChunk
+    from abstractcore.types import EmbeddingResponse, EmbedRequest, GenerateRequest, StreamChunk
 
 # Ollama: "… does not support tools"; vLLM: "… tool choice requires --enable-auto-tool-choice".
 _REFUSALS = ("does not support tools", "enable-auto-tool-choice", "tools are not supported")
@@ -87,6 +88,19 @@ class PromptedTools:
     def address(self) -> tuple[str, int | None] | None:
         """Where the provider inside asks."""
         return self._inner.address if isinstance(self._inner, Addressed) else None
+
+    def embed_limits(self) -> EmbedLimits:
+        """Tell how much one `embed` of the provider inside may hold. Raises UnsupportedFeatureError."""
+        return self._embedder().embed_limits()
+
+    async def embed(self, driver: Driver, request: EmbedRequest, deadline: Deadline) -> EmbeddingResponse:
+        """Have the provider inside embed the texts of *request*."""
+        return await self._embedder().embed(driver, request, deadline)
+
+    def _embedder(self) -> Embeds:
+        if not isinstance(self._inner, Embeds):
+            raise UnsupportedFeatureError(f"{self.name} offers no embeddings", provider=self.name)
+        return self._inner
 
     def scrub(self, text: str) -> str:
         """Take out of *text* what the provider inside keeps secret."""
