@@ -25,6 +25,7 @@ from abstractcore.generation.tool_runs import ToolPolicy
 from abstractcore.mapping import Maps
 from abstractcore.providers.base import Loads
 from abstractcore.providers.stand_ins import standing_in
+from abstractcore.tracing.watching import calls_are_watched
 from abstractcore.types import GenerateRequest, Health, StreamChunk
 
 if TYPE_CHECKING:
@@ -108,6 +109,10 @@ class LLM(Maps):
 
     def answer(self, call: Call, request: GenerateRequest) -> AsyncGenerator[StreamChunk]:
         """Answer a whole request, for the rooms above that keep a history of their own."""
+        if calls_are_watched():
+            from abstractcore.generation.watched import watched
+
+            return watched(self._hooks, call, self._provider, request, self._retry)
         if self._hooks:
             from abstractcore.generation.hooks import heard
 

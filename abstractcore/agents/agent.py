@@ -33,6 +33,7 @@ class AgentCore(Runs):
     """What both agents are. Each run has a session of its own, so runs may overlap."""
 
     _client: ClassVar[type[conversation.ClientCore]]
+    _kind = "invoke_agent"
 
     def __init__(
         self,

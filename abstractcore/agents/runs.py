@@ -19,6 +19,9 @@ from abstractcore.errors import ConfigurationError, RequestTimeoutError
 from abstractcore.generation.messages import check_timeout
 from abstractcore.streams import AsyncStream, Collected, Stream, StreamCore, wanted_phases
 from abstractcore.tools.decorator import Tool
+from abstractcore.tracing import content
+from abstractcore.tracing.operations import Kind, Operation, usage_attributes
+from abstractcore.tracing.telemetry import is_on
 from abstractcore.types import PHASES, GenerateResponse, StreamChunk, Usage
 
 if TYPE_CHECKING:
@@ -98,11 +101,19 @@ class Runs:
     """What runs. A subclass works in `chunks`; a face says with `_blocks` which surface it is of."""
 
     _blocks: ClassVar[bool]
+    _kind: ClassVar[Kind | None] = None
+    """How OpenTelemetry calls what it does."""
     name: str | None = None
 
     def chunks(self, work: Work) -> AsyncGenerator[StreamChunk]:
         """Do *work*: give its chunks, one `done` at the end, and leave the result in its outcome."""
         raise NotImplementedError
+
+    def watched(self, work: Work) -> AsyncGenerator[StreamChunk]:
+        """Do *work* as `chunks` does, in a span where the program keeps them."""
+        if self._kind is None or not is_on():
+            return self.chunks(work)
+        return _traced(self._kind, self.name or work.label, work, self.chunks(work))
 
     def _work(self, driver: Driver, given: dict[str, Any]) -> Work:
         task = given["task"]
@@ -116,10 +127,10 @@ class Runs:
         )
 
     def _stream(self, work: Work, include: str | Iterable[str] | None) -> StreamCore:
-        return StreamCore(self.chunks(work), work.outcome, wanted_phases(include or PHASES))
+        return StreamCore(self.watched(work), work.outcome, wanted_phases(include or PHASES))
 
     async def _finish(self, work: Work) -> Any:
-        async with aclosing(self.chunks(work)) as chunks:
+        async with aclosing(self.watched(work)) as chunks:
             async for _ in chunks:
                 pass
         response = work.outcome.response()
@@ -284,9 +295,27 @@ def of_colour(blocks: bool, runnable: Any, place: str) -> Runs:
     return runnable if isinstance(runnable, Runs) else _Other(runnable)
 
 
+async def _traced(
+    kind: Kind, name: str | None, work: Work, source: AsyncGenerator[StreamChunk]
+) -> AsyncGenerator[StreamChunk]:
+    named = "gen_ai.agent.name" if kind == "invoke_agent" else "gen_ai.workflow.name"
+    operation = Operation(kind, name, {named: name})
+    if operation.keeps_content:
+        operation.note(content.task(work.task))
+    async with aclosing(Nested(operation.steps(source))) as chunks:
+        async for chunk in chunks:
+            if chunk.phase == "done":
+                response = work.outcome.response()
+                operation.note(usage_attributes(response.usage))
+                if operation.keeps_content:
+                    operation.note(content.answered(response))
+                operation.end()
+            yield chunk
+
+
 async def all_but_done(runs: Runs, work: Work) -> AsyncGenerator[StreamChunk]:
     """Give the chunks of a run inside another, whose own `done` is the only one."""
-    async with aclosing(Nested(runs.chunks(work))) as chunks:
+    async with aclosing(Nested(runs.watched(work))) as chunks:
         async for chunk in chunks:
             if chunk.phase != "done":
                 yield chunk
@@ -294,7 +323,7 @@ async def all_but_done(runs: Runs, work: Work) -> AsyncGenerator[StreamChunk]:
 
 async def answered(runs: Runs, work: Work) -> GenerateResponse:
     """Do *work* in silence, and give what it came to."""
-    async with aclosing(Nested(runs.chunks(work))) as chunks:
+    async with aclosing(Nested(runs.watched(work))) as chunks:
         async for _ in chunks:
             pass
     return work.outcome.response()

@@ -29,6 +29,7 @@ class Workflow(Runs):
     """What the workflows share. A face says which agents `from_client` makes."""
 
     _agent: ClassVar[type[AgentCore]]
+    _kind = "invoke_workflow"
 
     def _take(self, runnable: Any, place: str) -> Runs:
         return of_colour(self._blocks, runnable, place)

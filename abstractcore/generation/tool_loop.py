@@ -17,6 +17,7 @@ from abstractcore.generation.structured import insist
 from abstractcore.generation.tool_runs import ToolPolicy, ToolRun, run_call, runnable
 from abstractcore.tools.context import ToolContext
 from abstractcore.tools.decorator import Tool
+from abstractcore.tracing.watching import tools_are_watched
 from abstractcore.types import GenerateRequest, GenerateResponse, Message, StreamChunk, ToolCall
 
 if TYPE_CHECKING:
@@ -149,7 +150,12 @@ class _Called:
 
     def _texts(self, run: ToolRun) -> AsyncGenerator[str]:
         context = ToolContext(run.call, tuple(self.asked.messages), self.policy.agent, self.iteration)
-        return run_call(self.call.driver, run, self.tools, self.policy, context, self.call.deadline)
+        texts = run_call(self.call.driver, run, self.tools, self.policy, context, self.call.deadline)
+        if not tools_are_watched():
+            return texts
+        from abstractcore.generation.watched import watched_tool
+
+        return watched_tool(run, self.tools, self.policy.agent, texts)
 
     def _chunk(self, run: ToolRun, text: str) -> StreamChunk:
         return StreamChunk("tool_calling", text, self.policy.agent, self.iteration, run.call)

@@ -70,6 +70,13 @@ class ToolRun:
     call: ToolCall
     result: str = _NOT_RUN
     progress: list[str] = field(default_factory=list[str])
+    failure: Exception | None = None
+    """What went wrong, when the result says so."""
+
+    def fail(self, failure: Exception, told: str) -> None:
+        """Let the model read *told* of a failure."""
+        self.failure = failure
+        self.result = _failure(told)
 
 
 def runnable(
@@ -129,13 +136,13 @@ async def run_call(
     except ExceptionGroup as group:  # of a workflow that is a tool
         if (ending := _ending(group)) is not None:
             raise ending from group
-        run.result = _failure(_told(group, run.call, policy))
+        run.fail(group, _told(group, run.call, policy))
     except ToolError as failure:
-        run.result = _failure(failure.message)
+        run.fail(failure, failure.message)
     except Exception as failure:  # noqa: BLE001  the model is told, and may do better
         if isinstance(failure, TimeoutError) and deadline.left() <= 0:
             raise _too_late(deadline) from None
-        run.result = _failure(_told(failure, run.call, policy))
+        run.fail(failure, _told(failure, run.call, policy))
 
 
 def _ending(group: ExceptionGroup[Exception]) -> Exception | None:

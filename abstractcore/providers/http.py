@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from abstractcore.codecs.http_errors import read_error, request_id, scrub_error
 from abstractcore.drivers.base import Deadline, Driver, HttpReply, HttpRequest
@@ -70,6 +71,7 @@ class HttpProvider:
         self.codec = codec
         self._embedding_codec = endpoint.embeddings
         self._base_url = where.base_url
+        self._server = f"//{transport.where}" if transport else where.base_url
         self._scrub_key = transport.scrub if transport else where.key.scrub if where.key else str
         self._secret = None if where.key is None else (endpoint.key_header, endpoint.key_prefix, where.key)
         self._has_placeholder = transport is None and where.key is not None and where.key.is_placeholder()
@@ -289,6 +291,13 @@ class HttpProvider:
             yield chunk
         for chunk in decoder.end():
             yield chunk
+
+    @property
+    def address(self) -> tuple[str, int | None] | None:
+        """The server's host and port."""
+        url = urlsplit(self._server)
+        port = url.port or {"http": 80, "https": 443}.get(url.scheme)
+        return None if url.hostname is None else (url.hostname, port)
 
     def close(self) -> None:
         """Close every connection; calls that are running fail with ClosedError."""
