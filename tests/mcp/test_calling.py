@@ -26,6 +26,15 @@ def test_a_result_of_several_parts_is_one_text(surface: Surface, connect: Connec
     assert json.loads(described) == {"city": "Paris", "rivers": ["Seine"]}
 
 
+def test_structured_content_stands_beside_the_text_that_does_not_say_it(
+    surface: Surface, connect: Connect, box: Toolbox
+):
+    client = connect(server=box.server)
+
+    assert surface.call(client, "call_tool", "report") == 'It is mild.\n{"celsius": 21}'
+    assert surface.call(client, "call_tool", "repeat") == 'a\n{"b":\n1}'
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "words"),
     [

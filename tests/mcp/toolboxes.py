@@ -16,7 +16,7 @@ from typing import Any
 import fastmcp
 import mcp.server.mcpserver
 import uvicorn
-from mcp_types import ImageContent, TextContent
+from mcp_types import CallToolResult, ImageContent, TextContent
 
 INPUT = {
     "type": "object",
@@ -35,7 +35,18 @@ class Toolbox:
         self.released = threading.Event()
         self.at_once = 0
         self.most_at_once = 0
-        for function in (add, describe, fail, picture, stop, self.wait, self.linger, self.meet):
+        for function in (
+            add,
+            describe,
+            fail,
+            picture,
+            stop,
+            report,
+            repeat,
+            self.wait,
+            self.linger,
+            self.meet,
+        ):
             server.tool()(function)
 
     async def wait(self) -> str:
@@ -81,6 +92,17 @@ def picture() -> list[Any]:
     """Give a picture, and words with it."""
     image = ImageContent(data="MDEyMzQ1Njc4OQ==", mime_type="image/png")
     return [TextContent(text="Look:"), image]
+
+
+def report() -> CallToolResult:
+    """Say one thing in words, and another in structure."""
+    return CallToolResult(content=[TextContent(text="It is mild.")], structured_content={"celsius": 21})
+
+
+def repeat() -> CallToolResult:
+    """Say the same twice, under the one name that the structure has."""
+    content = [TextContent(text="a"), TextContent(text='{"b":\n1}')]
+    return CallToolResult(content=content, structured_content={"content": ["a", {"b": 1}]})
 
 
 def stop() -> str:
