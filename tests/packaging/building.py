@@ -24,8 +24,9 @@ def copied(folder: Path) -> Path:
 
 
 def modules(source: Path) -> set[str]:
-    """The files of the package: its modules, and the mark that it is typed."""
-    paths = [*(source / "abstractcore").rglob("*.py"), source / "abstractcore" / "py.typed"]
+    """The files of the package: its modules, the mark that it is typed, and the gateway's page."""
+    package = source / "abstractcore"
+    paths = [*package.rglob("*.py"), package / "py.typed", package / "serve" / "page.html"]
     return {path.relative_to(source).as_posix() for path in paths}
 
 

@@ -1,0 +1,1 @@
+"""Wires that clients speak to the gateway: a request read, an answer written. Pure functions."""

@@ -1,0 +1,43 @@
+"""The gateway on uvicorn, until it is told to stop."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from abstractcore.errors import ConfigurationError
+from abstractcore.serve.door import is_loopback
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+KEYS_VARIABLE = "ABSTRACTCORE_SERVE_KEYS"
+_SECONDS_TO_END = 30
+
+
+def serve(asgi: ASGIApp, host: str, port: int, log_level: str) -> None:
+    """Serve an app."""
+    uvicorn.run(
+        asgi,
+        host=host,
+        port=port,
+        log_level=log_level,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_SECONDS_TO_END,
+    )
+
+
+def keys_in_environment() -> list[str]:
+    """Give the keys that stand in ABSTRACTCORE_SERVE_KEYS."""
+    return [key.strip() for key in os.environ.get(KEYS_VARIABLE, "").split(",") if key.strip()]
+
+
+def check_host(host: str, *, has_keys: bool) -> None:
+    """Raise ConfigurationError where other machines could come in, and no key keeps them out."""
+    if not has_keys and not is_loopback(host):
+        raise ConfigurationError(
+            f"other machines can reach {host}, and there are no keys: pass keys=, or set {KEYS_VARIABLE}"
+        )
