@@ -14,7 +14,11 @@ _LOCAL = re.compile(r"""create_llm\(\s*["'](local|openvino)["':]""")
 _BEGINS_LOCAL = re.compile(r"\A((?!create_llm\().)*" + _LOCAL.pattern, re.DOTALL)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if script(page).strip()], ids=name_of)
+# Each recipe of the cookbook runs by itself: test_cookbook.py.
+PROGRAMS = [page for page in PAGES if script(page).strip() and page.parent.name != "cookbook"]
+
+
+@pytest.mark.parametrize("page", PROGRAMS, ids=name_of)
 def test_the_samples_of_a_page_run(page: Path, run_python: Run, tmp_path: Path) -> None:
     whole = script(page)
     is_of_engine = page.parent.name == "engines"
