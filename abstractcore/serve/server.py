@@ -26,6 +26,7 @@ def serve(asgi: ASGIApp, host: str, port: int, log_level: str) -> None:
         log_level=log_level,
         access_log=False,
         server_header=False,
+        ws="none",
         timeout_graceful_shutdown=_SECONDS_TO_END,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from abstractcore.serve.dialects.reading import need, objects, refuse, take, unsupported
+from abstractcore.serve.dialects.reading import need, objects, plain, refuse, take, unsupported
 
 # Their name in `provider_data`: what the codec of that wire sends back as it came.
 _CODEC = "anthropic_messages"
@@ -53,19 +53,15 @@ def _asked(role: str, blocks: Sequence[Mapping[str, Any]], where: str) -> list[d
             results.append(_result(block, here))
         else:
             parts.append(_part(block, here))
-    return [*results, {"role": role, "content": parts}] if parts or not results else results
+    return [*results, {"role": role, "content": plain(parts)}] if parts or not results else results
 
 
 def _result(block: Mapping[str, Any], where: str) -> dict[str, Any]:
     content = block.get("content")
     blocks = [] if content is None else _blocks(content, f"{where}.content")
     parts = [_part(inner, f"{where}.content[{index}]") for index, inner in enumerate(blocks)]
-    only_text = all(part["type"] == "text" for part in parts)
-    return {
-        "role": "tool",
-        "tool_call_id": need(block, "tool_use_id", str, f"{where}."),
-        "content": "".join(part["text"] for part in parts) if only_text else parts,
-    }
+    call_id = need(block, "tool_use_id", str, f"{where}.")
+    return {"role": "tool", "tool_call_id": call_id, "content": plain(parts) if parts else ""}
 
 
 def _part(block: Mapping[str, Any], where: str) -> dict[str, Any]:

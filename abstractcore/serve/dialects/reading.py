@@ -59,6 +59,11 @@ def objects(values: Any, where: str) -> list[dict[str, Any]]:
     return cast("list[dict[str, Any]]", values)
 
 
+def plain(parts: list[dict[str, Any]]) -> str | list[dict[str, Any]]:
+    """Give one part of text as a text, which every server takes, and any other content as it is."""
+    return parts[0]["text"] if len(parts) == 1 and parts[0]["type"] == "text" else parts
+
+
 def model_of(body: Mapping[str, Any]) -> str:
     """Give the name of the model, which every request must say."""
     return need(body, "model", str) or refuse("model", "this field is required")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from abstractcore.codecs.json_text import as_array, as_object
-from abstractcore.serve.dialects.reading import need, objects, refuse, unsupported
+from abstractcore.serve.dialects.reading import need, objects, plain, refuse, unsupported
 
 # Their name in `provider_data`: what the codec of that wire sends back as it came.
 _CODEC = "openai_responses"
@@ -59,10 +59,7 @@ def _message(item: Mapping[str, Any], where: str) -> dict[str, Any]:
 def _content(content: Any, where: str) -> str | list[dict[str, Any]]:
     if isinstance(content, str):
         return content
-    parts = [_part(part, f"{where}[{index}]") for index, part in enumerate(objects(content, where))]
-    if all(part["type"] == "text" for part in parts):
-        return "".join(part["text"] for part in parts)
-    return parts
+    return plain([_part(part, f"{where}[{index}]") for index, part in enumerate(objects(content, where))])
 
 
 def _part(part: Mapping[str, Any], where: str) -> dict[str, Any]:
