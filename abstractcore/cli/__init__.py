@@ -18,9 +18,23 @@ def main() -> None:
         if failure.name not in _NEEDED:
             raise
         sys.exit(_without_extra())
+    _prepare_output()
     app(prog_name="abstractcore")
 
 
 def _without_extra() -> int:
     print('abstractcore: the command line is not installed: pip install "abstractcore[cli]"', file=sys.stderr)
     return 2
+
+
+def _prepare_output() -> None:
+    """Let no character that the terminal lacks end the program, and show a warning as one line."""
+    import warnings
+    from io import TextIOWrapper
+
+    from abstractcore.cli.exits import tell
+
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    warnings.showwarning = lambda message, *_, **__: tell(str(message), of="warning")

@@ -76,7 +76,10 @@ def ask(
 
 def _question(words: list[str] | None) -> str:
     """Join the prompt with what is piped in."""
-    piped = "" if sys.stdin.isatty() else sys.stdin.read()
+    try:
+        piped = "" if sys.stdin.isatty() else sys.stdin.read()
+    except UnicodeDecodeError as failure:
+        raise typer.BadParameter("what is piped in is not text") from failure
     question = "\n\n".join(part for part in (" ".join(words or ()), piped.rstrip("\n")) if part.strip())
     if not question:
         raise typer.BadParameter("nothing to ask: give a prompt, or pipe one in")

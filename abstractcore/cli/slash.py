@@ -25,13 +25,15 @@ def command(talk: Talk, line: str) -> None:
 
 def _save(talk: Talk, path: str) -> None:
     """FILE: keep the conversation in a file."""
-    talk.session.save(_needed(path, "/save", "a file"))
+    path = _needed(path, "/save", "a file")
+    talk.session.save(path)
     talk.say(f"saved {len(talk.session.messages)} messages in {path}")
 
 
 def _load(talk: Talk, path: str) -> None:
     """FILE: go on with a conversation that was saved."""
-    talk.load(_needed(path, "/load", "a file"))
+    path = _needed(path, "/load", "a file")
+    talk.load(path)
     talk.say(f"loaded {len(talk.session.messages)} messages from {path}")
 
 

@@ -78,7 +78,7 @@ class Talk:
     def say(self, text: str) -> None:
         """Show a line of the program's own; into a pipe goes nothing but the answers."""
         if self._lines.is_terminal:
-            self._console.print(without_controls(text), style="dim", soft_wrap=True)
+            self._console.print(without_controls(text), style="dim")
 
     @property
     def model_name(self) -> str:
