@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # what a type checker reads; at run time __getattr__ finds th
     from abstractcore.agents.agent import Agent
     from abstractcore.agents.printing import pretty_print
     from abstractcore.agents.workflows import Chain, EvaluatorOptimizer, Parallel, Router
+    from abstractcore.batching import AsyncBatchJob, BatchJob
     from abstractcore.conversation import Client, chat, client
     from abstractcore.errors import (
         AbstractCoreError,
@@ -63,7 +64,16 @@ if TYPE_CHECKING:  # what a type checker reads; at run time __getattr__ finds th
     from abstractcore.session import BasicSession
     from abstractcore.streams import AsyncStream, Stream
     from abstractcore.tools import Tool, ToolContext, tool
-    from abstractcore.types import AgentEvent, GenerateResponse, Health, Message, StreamChunk, ToolCall, Usage
+    from abstractcore.types import (
+        AgentEvent,
+        BatchCounts,
+        GenerateResponse,
+        Health,
+        Message,
+        StreamChunk,
+        ToolCall,
+        Usage,
+    )
 
 __all__ = [
     "LLM",
@@ -71,13 +81,16 @@ __all__ = [
     "AbstractCoreError",
     "Agent",
     "AgentEvent",
+    "AsyncBatchJob",
     "AsyncMapResults",
     "AsyncStream",
     "AsyncToolError",
     "AuthenticationError",
     "BadRequestError",
     "BasicSession",
+    "BatchCounts",
     "BatchError",
+    "BatchJob",
     "Chain",
     "ChunkEvent",
     "Client",
@@ -148,7 +161,17 @@ _HOME = {
     "pretty_print": "agents.printing",
     **dict.fromkeys(("Chain", "EvaluatorOptimizer", "Parallel", "Router"), "agents.workflows"),
     **dict.fromkeys(
-        ("AgentEvent", "GenerateResponse", "Health", "Message", "StreamChunk", "ToolCall", "Usage"), "types"
+        (
+            "AgentEvent",
+            "BatchCounts",
+            "GenerateResponse",
+            "Health",
+            "Message",
+            "StreamChunk",
+            "ToolCall",
+            "Usage",
+        ),
+        "types",
     ),
     **dict.fromkeys(("Tool", "ToolContext", "tool"), "tools"),
     **dict.fromkeys(("AsyncStream", "Stream"), "streams"),
@@ -158,6 +181,7 @@ _HOME = {
     ),
     "MapResult": "generation.many",
     **dict.fromkeys(("AsyncMapResults", "MapResults"), "mapping"),
+    **dict.fromkeys(("AsyncBatchJob", "BatchJob"), "batching"),
     "MCPClient": "mcp",
     "BasicSession": "session",
     **dict.fromkeys(("Client", "chat", "client"), "conversation"),

@@ -28,6 +28,7 @@ from abstractcore.types import GenerateRequest, Health, StreamChunk
 
 if TYPE_CHECKING:
     from abstractcore.drivers.base import Driver
+    from abstractcore.generation.batch_service import BatchService
     from abstractcore.generation.call import Call
     from abstractcore.generation.embed import EmbedArguments
     from abstractcore.types import EmbeddingResponse
@@ -230,6 +231,9 @@ class FallbackLLM(LLM):
         raise UnsupportedFeatureError(
             "fallback: vectors of different models do not compare; call embed() on one of .llms"
         )
+
+    def _batch_service(self) -> BatchService:
+        raise UnsupportedFeatureError("fallback: a batch is at one provider; call batch() on one of .llms")
 
     async def _health(self, driver: Driver, timeout: float | None) -> Health:
         self._check_open()

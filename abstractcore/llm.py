@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
+from abstractcore.batching import Batches
 from abstractcore.drivers.base import Deadline
 from abstractcore.drivers.blocking import BLOCKING, run
 from abstractcore.drivers.pace import Limiter
@@ -22,7 +23,6 @@ from abstractcore.generation.messages import check_timeout
 from abstractcore.generation.retry import Retry
 from abstractcore.generation.tool_loop import Turn, turn_chunks
 from abstractcore.generation.tool_runs import ToolPolicy
-from abstractcore.mapping import Maps
 from abstractcore.providers.base import Loads
 from abstractcore.providers.stand_ins import standing_in
 from abstractcore.tracing.watching import calls_are_watched
@@ -51,7 +51,7 @@ Watch = Callable[[str], None] | bool | None
 """Who hears how a load goes: see `LLM.load`."""
 
 
-class LLM(Maps):
+class LLM(Batches):
     """One model behind one provider. `create_llm` makes it; it holds no history.
 
     It works from sync code, async code, several threads and any number of event loops. It

@@ -55,7 +55,7 @@ class MapOptions(Sampling, total=False):
     timeout: float | None
 
 
-_ASKED: dict[str, Any] = {
+ASKED: dict[str, Any] = {
     "system_prompt": None, "tools": None, "tool_choice": None, "run_tools": False, "response_model": None,
     "media": None, "timeout": None,
 }  # fmt: skip
@@ -104,7 +104,7 @@ class Maps(Generates):
         """
         from abstractcore.generation.many import mapped
 
-        return MapResults(mapped(BLOCKING, _checked(prompts), self._plan(prompts, locals())))
+        return MapResults(mapped(BLOCKING, check_prompts(prompts), self._plan(prompts, locals())))
 
     def amap(
         self,
@@ -124,14 +124,14 @@ class Maps(Generates):
         from abstractcore.generation.many import mapped
 
         plan = self._plan(prompts, locals())
-        return AsyncMapResults(mapped(ASYNC, _checked(prompts, awaits=True), plan))
+        return AsyncMapResults(mapped(ASYNC, check_prompts(prompts, awaits=True), plan))
 
     def _plan(self, prompts: Any, given: dict[str, Any]) -> Plan:
         from abstractcore.generation.many import Plan
 
         options, checkpoint = given["options"], given["checkpoint"]
-        check_known(options, (*_OWN, *_ASKED, *SAMPLING), "map")
-        self._ask(_arguments("a prompt", options))  # what is wrong with the options is wrong for all
+        check_known(options, (*_OWN, *ASKED, *SAMPLING), "map")
+        self._ask(one_prompt("a prompt", options))  # what is wrong with the options is wrong for all
         concurrency = given["concurrency"]
         if type(concurrency) is not int or concurrency < 1:
             raise ConfigurationError("concurrency must be a whole number, at least 1")
@@ -156,7 +156,7 @@ class Maps(Generates):
     async def _one(
         self, options: Mapping[str, Any], driver: Driver, prompt: Any, gate: BeforeRequest
     ) -> GenerateResponse:
-        ask = self._ask(_arguments(prompt, options))
+        ask = self._ask(one_prompt(prompt, options))
         return await self._answer(driver, replace(ask, before_request=gate))
 
     def _checkpoint(self, path: str | os.PathLike[str], options: Mapping[str, Any]) -> Checkpoint:
@@ -253,10 +253,10 @@ class _Loop(AsyncIterator["MapResult"]):
         self._results.abandon()
 
 
-_LOOPED = "these results have been iterated already: map gives them once"
+_LOOPED = "these results have been iterated already: they are given once"
 
 
-def _checked(prompts: Any, *, awaits: bool = False) -> Any:
+def check_prompts(prompts: Any, *, awaits: bool = False) -> Any:
     """Give *prompts*, if that is what they can be: one text is not many."""
     kinds = (Iterable, AsyncIterable) if awaits else (Iterable,)
     if isinstance(prompts, str | bytes | Mapping) or not isinstance(prompts, kinds):
@@ -264,7 +264,7 @@ def _checked(prompts: Any, *, awaits: bool = False) -> Any:
     return prompts
 
 
-def _arguments(prompt: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+def one_prompt(prompt: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     """Say one prompt in `generate`'s words."""
     is_text = isinstance(prompt, str)
     return {
@@ -272,7 +272,7 @@ def _arguments(prompt: Any, options: Mapping[str, Any]) -> dict[str, Any]:
         "messages": None if is_text else prompt,
         "stream": False,
         "return_response": True,
-        **{name: options.get(name, usual) for name, usual in _ASKED.items()},
+        **{name: options.get(name, usual) for name, usual in ASKED.items()},
         "sampling": {name: value for name, value in options.items() if name in SAMPLING},
     }
 

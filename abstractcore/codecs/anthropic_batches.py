@@ -53,7 +53,7 @@ class AnthropicBatches:
         """Send all requests at once."""
         if metadata:
             raise UnsupportedFeatureError("metadata=: batches of this service keep none")
-        return self.status((yield RawRequest("POST", self.path, body)))
+        return self.status((yield RawRequest("POST", self.path, body, makes=True)))
 
     def look(self, batch_id: str) -> RawRequest:
         """Ask where a batch stands."""

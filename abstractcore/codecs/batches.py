@@ -32,6 +32,8 @@ class RawRequest:
     path: str
     body: bytes = field(default=b"", repr=False)
     content_type: str = "application/json"
+    makes: bool = False
+    """Whether it makes a batch, so that sending it twice may make, and cost, two."""
 
 
 @dataclass(frozen=True, slots=True)

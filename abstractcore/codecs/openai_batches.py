@@ -78,7 +78,7 @@ class OpenAIBatches:
         }  # fmt: skip
         if metadata:
             asked["metadata"] = dict(metadata)
-        return self.status((yield RawRequest("POST", "/batches", json.dumps(asked).encode())))
+        return self.status((yield RawRequest("POST", "/batches", json.dumps(asked).encode(), makes=True)))
 
     def look(self, batch_id: str) -> RawRequest:
         """Ask where a batch stands."""

@@ -148,8 +148,13 @@ def _end(call: Call, *, may_call: bool) -> None:
     collector.end(call.deadline.seconds - call.deadline.left())
     if call.response_model is None or (may_call and collector.has_calls):
         return
+    parse_answer(call.response_model, collector)
+
+
+def parse_answer(response_model: Any, collector: Collector) -> None:
+    """Validate a whole answer. Raises StructuredOutputError."""
     try:
-        collector.parsed = parse_output(call.response_model, collector.content)
+        collector.parsed = parse_output(response_model, collector.content)
     except StructuredOutputError as failure:
         if collector.response().finish_reason == "length":
             failure.message += " (it was cut off: finish_reason is length, see max_output_tokens)"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from abstractcore.codecs.framing import NDJSONDecoder
-from abstractcore.errors import AbstractCoreError, ConfigurationError
+from abstractcore.errors import AbstractCoreError, ConfigurationError, ResponseError
 
 if TYPE_CHECKING:
     from abstractcore.codecs.base import Codec, WireRequest
@@ -26,7 +26,7 @@ Send = Callable[["Driver", "RawRequest", "Deadline"], Awaitable["HttpReply"]]
 class HttpBatching:
     """What a provider's batches are asked with. *codec* is the wire's, *batches* that of the batch API.
 
-    *send* gives whole answers, *download* answers of any size; *clean* takes the key out of a failure.
+    *max_bytes* bounds an answer, and a line of a file; *clean* takes the key out of a failure.
     """
 
     name: str
@@ -37,9 +37,8 @@ class HttpBatching:
     write: Callable[[Any], bytes]
     read: Callable[[bytes], Any]
     send: Send
-    download: Send
     clean: Callable[[AbstractCoreError, HttpReply | None], None]
-    max_line_bytes: int
+    max_bytes: int
 
     def line(self, custom_id: str, request: GenerateRequest) -> tuple[bytes, WireRequest]:
         """Write one request of a batch. Raises ConfigurationError for what is no JSON."""
@@ -51,7 +50,10 @@ class HttpBatching:
         reply: HttpReply | None = None
         try:
             reply = await self.send(driver, request, deadline)
-            return self.read(await reply.read())
+            body = await reply.read(self.max_bytes + 1)
+            if len(body) > self.max_bytes:
+                raise ResponseError(f"the answer is over {self.max_bytes:,} bytes (max_body_bytes)")
+            return self.read(body)
         except AbstractCoreError as failure:
             self.clean(failure, reply)
             raise
@@ -62,9 +64,9 @@ class HttpBatching:
     async def lines(self, driver: Driver, request: RawRequest, deadline: Deadline) -> AsyncGenerator[str]:
         """Give the lines of a file as they arrive. Leaving early closes the connection."""
         reply: HttpReply | None = None
-        decoder = NDJSONDecoder(max_event_bytes=self.max_line_bytes)
+        decoder = NDJSONDecoder(max_event_bytes=self.max_bytes)
         try:
-            reply = await self.download(driver, request, deadline)
+            reply = await self.send(driver, request, deadline)
             async with aclosing(reply.chunks()) as pieces:
                 async for data in pieces:
                     for line in decoder.feed(data):

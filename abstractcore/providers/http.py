@@ -45,13 +45,13 @@ _ERROR_BYTES = 64 * 1024
 _ERROR_SECONDS = 5.0
 _DRAIN_SECONDS = 0.1
 _BLANK = b"\xef\xbb\xbf \r\n\t"  # a byte order mark, however it was cut, among them
-_FILE_BYTES = 1 << 40  # of a batch's results, which are read line by line
+_FILE_BYTES = 1 << 40
 
 
 class HttpProvider:
     """One model behind one endpoint."""
 
-    _downloads: Connections | None = None  # made with the first batch
+    _of_batches: Connections | None = None  # made with the first batch
 
     def __init__(
         self,
@@ -134,8 +134,8 @@ class HttpProvider:
         """Give what the service's own batches are asked with; None where it has none."""
         if self._batches is None:
             return None
-        if self._downloads is None:
-            vars(self).setdefault("_downloads", self._make_downloads())  # whatever thread comes first
+        if self._of_batches is None:
+            vars(self).setdefault("_of_batches", self._make_connections())  # whatever thread comes first
         return HttpBatching(
             self.name,
             self.model,
@@ -144,24 +144,22 @@ class HttpProvider:
             encode=self._encoded,
             write=_json_body,
             read=_json,
-            send=self._raw,
-            download=self._download,
+            send=self._send_raw,
             clean=self._clean,
-            max_line_bytes=self._limits.body_bytes,
+            max_bytes=self._limits.body_bytes,
         )
 
-    def _make_downloads(self) -> Connections:
-        return Connections(replace(self._limits, body_bytes=_FILE_BYTES), proxy_for(self._base_url))
+    def _make_connections(self) -> Connections:
+        """Make those of batches: for large files, and not kept, since a kept one may send a request twice."""
+        return Connections(
+            replace(self._limits, body_bytes=_FILE_BYTES, keepalive=-1.0), proxy_for(self._base_url)
+        )
 
-    async def _raw(self, driver: Driver, request: RawRequest, deadline: Deadline) -> HttpReply:
-        return await self._send(driver, self._raw_request(request), deadline)
-
-    async def _download(self, driver: Driver, request: RawRequest, deadline: Deadline) -> HttpReply:
-        return await self._send(driver, self._raw_request(request), deadline, self._downloads)
-
-    def _raw_request(self, request: RawRequest) -> HttpRequest:
+    async def _send_raw(self, driver: Driver, request: RawRequest, deadline: Deadline) -> HttpReply:
         headers = _merged(self._headers, {"Content-Type": request.content_type} if request.body else {})
-        return HttpRequest(request.method, self._base_url + request.path, headers, request.body, self._secret)
+        url = self._base_url + request.path
+        sent = HttpRequest(request.method, url, headers, request.body, self._secret)
+        return await self._send(driver, sent, deadline, self._of_batches)
 
     def embed_limits(self) -> EmbedLimits:
         """Tell how much one request for embeddings may hold. Raises UnsupportedFeatureError."""
@@ -302,8 +300,8 @@ class HttpProvider:
     def close(self) -> None:
         """Close every connection; calls that are running fail with ClosedError."""
         self._connections.close()
-        if self._downloads is not None:
-            self._downloads.close()
+        if self._of_batches is not None:
+            self._of_batches.close()
 
 
 def limits(

@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.fakes import anthropic_messages
 from tests.fakes.any_wire import call, error, text
+from tests.fakes.batches import FakeBatches
 from tests.fakes.replies import Pause, Reply, compact_json
 from tests.fakes.requests import Recorded
 from tests.fakes.wires import sent
@@ -19,6 +20,8 @@ def answer(request: Recorded) -> Reply:
     """Answer as a model would: a tool call where there are tools, JSON where a schema is given, else text."""
     if request.path.startswith("/model/"):  # Bedrock's, whose URL names the model
         return anthropic_messages.text(TEXT)
+    if "/batches" in request.path or "/files" in request.path:
+        return _BATCHES["anthropic-version" in request.headers](request)
     asked = sent(request)
     if asked.model == "no-such-model":
         return error(404, "no such model", code="model_not_found")
@@ -33,6 +36,15 @@ def answer(request: Recorded) -> Reply:
     if "name" in asked.last and any("Alice" in said for _, said in asked.turns):
         return text("Your name is Alice.")
     return text(TEXT)
+
+
+def _batches(wire: str) -> FakeBatches:
+    batches = FakeBatches(wire, lambda fake, _: fake.says(TEXT))
+    batches.looks = 1
+    return batches
+
+
+_BATCHES = {False: _batches("openai_chat"), True: _batches("anthropic_messages")}
 
 
 def example_of(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:

@@ -28,6 +28,7 @@ REMOTE: dict[str, tuple[tuple[str, ...], str]] = {
         ("openai:gpt-5-mini", "100", "answers.jsonl"),
         "100 answers in answers.jsonl, 0",
     ),
+    "batch_job.py": (("openai:gpt-5-mini", "100", "job.txt"), "Run this again"),
     "events.py": (OPENAI, "answer: openai"),
     "fallback.py": (("openai:gpt-5-mini", "ollama:qwen3:4b-instruct"), f"openai: {TEXT}"),
     "sse_server.py": ((), '"done": true'),
@@ -70,6 +71,13 @@ def test_a_saved_conversation_goes_on(run_python: Run) -> None:
     run_python(*arguments, "My name is Alice.")
 
     assert "Your name is Alice." in run_python(*arguments, "What is my name?")
+
+
+def test_a_batch_is_read_by_a_second_run(run_python: Run) -> None:
+    arguments = (FOLDER / "batch_job.py", "anthropic:claude-haiku-4-5", "100", "job.txt")
+    run_python(*arguments)
+
+    assert "100 answers, 0 failures" in run_python(*arguments)
 
 
 def test_many_are_asked_at_once_but_not_all(run_python: Run, docs_server: FakeServer) -> None:
