@@ -75,7 +75,7 @@ class Screen:
         return "\n".join([*above, *shown]).rstrip("\n").split("\n")
 
     def wait_for(self, wanted: str | Callable[[Screen], Any], seconds: float = SECONDS) -> None:
-        """Read until *wanted* stands on a line, or holds; AssertionError shows the screen when it never does."""
+        """Read until *wanted* stands on a line, or holds; AssertionError with the screen if it never does."""
         deadline = time.monotonic() + seconds
         while not self._has(wanted):
             if not self._read(deadline - time.monotonic()):

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes import any_wire
+from tests.fakes.replies import Reply
 from tests.fakes.server import FakeServer
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals here")
@@ -43,10 +44,15 @@ def asked(server: FakeServer, number: int = -1) -> list[tuple[str, object]]:
     return [(message["role"], message["content"]) for message in server.requests[number].json["messages"]]
 
 
+def held(first: str, rest: str, gate: threading.Event) -> Reply:
+    """An answer whose *rest* waits for the *gate*."""
+    return any_wire.held_after(any_wire.text(first + rest, piece=len(first)), first, gate)
+
+
 def test_an_answer_is_drawn_while_it_comes(chat: Chat, server: FakeServer) -> None:
     """The first words stand there while the server holds the rest; markdown becomes what it means."""
     gate = threading.Event()
-    server.replies(any_wire.held_after(any_wire.text("Some **bold** words\n\nand the end."), "words", gate))
+    server.replies(held("Some **bold** words", "\n\nand the end.", gate))
     screen = chat()
 
     screen.enter("Hello")
@@ -75,6 +81,8 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(chat: Chat, server: FakeSer
     screen.enter("How are you?")
     screen.wait_for("Fine.")
     assert asked(server) == [("user", "How are you?")]
+    screen.enter("")
+    screen.wait_for(lambda screen: screen.lines[-2:] == [">", ">"])
     screen.press(CTRL_D)
     assert screen.ended() == 0
 
@@ -245,9 +253,7 @@ def test_the_tab_key_completes_a_command(chat: Chat) -> None:
 
 def test_what_is_typed_during_an_answer_waits_for_its_end(chat: Chat, server: FakeServer) -> None:
     gate = threading.Event()
-    server.replies(
-        any_wire.held_after(any_wire.text("One moment."), "moment", gate), any_wire.text("Second.")
-    )
+    server.replies(held("One moment", ".", gate), any_wire.text("Second."))
     screen = chat()
     screen.enter("First")
     screen.wait_for("One moment")
@@ -262,7 +268,7 @@ def test_what_is_typed_during_an_answer_waits_for_its_end(chat: Chat, server: Fa
 def test_ask_streams_on_a_terminal(server: FakeServer, at_server: list[str]) -> None:
     """Text, as it comes; an escape of the model's does nothing to the terminal."""
     gate = threading.Event()
-    server.replies(any_wire.held_after(any_wire.text("Some **words**\x1b[2J and the end."), "words", gate))
+    server.replies(held("Some **words**", "\x1b[2J and the end.", gate))
     with Screen(["ask", *at_server, "Hi"], os.environ) as screen:
         screen.press(CTRL_D)
         screen.wait_for("Some **words")
