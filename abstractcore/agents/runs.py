@@ -17,8 +17,10 @@ from abstractcore.drivers.blocking import BLOCKING, run
 from abstractcore.drivers.generators import Nested
 from abstractcore.errors import ConfigurationError, RequestTimeoutError
 from abstractcore.generation.messages import check_timeout
+from abstractcore.generation.tool_runs import check_can_be_awaited
 from abstractcore.streams import AsyncStream, Collected, Stream, StreamCore, wanted_phases
 from abstractcore.tools.decorator import Tool
+from abstractcore.tools.signature import gives_awaitables
 from abstractcore.tracing import content
 from abstractcore.tracing.operations import Kind, Operation, usage_attributes
 from abstractcore.tracing.telemetry import is_on
@@ -270,6 +272,7 @@ class _Other(Runs):
         seconds = work.seconds_left()
         said = self._runnable.run(work.task)
         if inspect.isawaitable(said):
+            check_can_be_awaited(work.driver, said, self.name or work.label)
             said = await self._awaited(work.driver, said, seconds)
         work.outcome.text = str(said)
         yield StreamChunk("generating", work.outcome.text, self.name or work.label)
@@ -284,13 +287,14 @@ def of_colour(blocks: bool, runnable: Any, place: str) -> Runs:
     if isinstance(runnable, Runs):
         is_sync = runnable._blocks  # pyright: ignore[reportPrivateUsage]
     elif isinstance(runnable, Runnable):
-        is_sync = not inspect.iscoroutinefunction(runnable.run)
+        is_sync = not gives_awaitables(runnable.run)
     else:
         raise ConfigurationError(f"{place} has no run(task): {type(runnable).__name__}")
     if is_sync != blocks:
         ours, theirs = ("sync", "async") if blocks else ("async", "sync")
+        hint = "" if isinstance(runnable, Runs) else "; a run of your own is async when it is declared so"
         raise ConfigurationError(
-            f"{place} is {theirs}, and this is {ours}: take all from abstractcore, or all from its aio"
+            f"{place} is {theirs}, and this is {ours}: take all from abstractcore, or all from its aio{hint}"
         )
     return runnable if isinstance(runnable, Runs) else _Other(runnable)
 

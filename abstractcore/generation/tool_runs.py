@@ -286,6 +286,13 @@ def check_served(mcp_client: Any, *, blocking: bool) -> None:
         raise _wrong_colour("mcp_client")
 
 
+def check_can_be_awaited(driver: Driver, work: Any, who: str | None) -> None:
+    """Raise AsyncToolError, and let go of *work*, where nobody can await it."""
+    if driver.caller().blocks:
+        _close(work)
+        raise _wrong_colour(who or "what was called")
+
+
 async def served_tools(driver: Driver, mcp_client: Any, deadline: Deadline) -> list[Any]:
     """Ask an MCPClient for its tools, where that stops nobody else and for as long as the turn has.
 

@@ -10,7 +10,7 @@ import sys
 import types
 import typing
 from collections import ChainMap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,6 +43,21 @@ def underlying(function: Callable[..., Any]) -> Any:
         if inner is function:
             return function if inspect.isroutine(function) else type(function).__call__
         function = inner
+
+
+def gives_awaitables(function: Callable[..., Any]) -> bool:
+    """Whether *function* says that what it gives is to be awaited: `async def`, or its return type."""
+    inner = underlying(function)
+    if inspect.iscoroutinefunction(inner):
+        return True
+    try:
+        told = _signature(inner).return_annotation
+    except (TypeError, ValueError):
+        return False
+    if isinstance(told, str):
+        return told.partition("[")[0].rpartition(".")[2] in _AWAITABLE_NAMES
+    kind = typing.get_origin(told) or told
+    return isinstance(kind, type) and issubclass(kind, Awaitable)
 
 
 def global_names(function: Callable[..., Any]) -> dict[str, Any]:
@@ -114,6 +129,7 @@ def is_plain(hint: Any) -> bool:
     )
 
 
+_AWAITABLE_NAMES = ("Awaitable", "Coroutine", "Future", "Task")
 _PLAIN = (Any, str, int, float, bool, list, dict, None, type(None), EMPTY)
 _PLAIN_ORIGINS = (list, dict, typing.Union, types.UnionType)
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-import time
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
 import abstractcore
-from abstractcore import AgentEvent, AsyncToolError, ConfigurationError, RequestTimeoutError, aio, tool
+from abstractcore import AgentEvent, ConfigurationError, RequestTimeoutError, aio, tool
 from tests.agents.conftest import House, texts
 from tests.fakes.any_wire import call, calls, error, text
 from tests.fakes.faults import hangs
@@ -224,31 +223,6 @@ def test_what_events_raises_ends_the_run(house: House, server: FakeServer):
     assert (len(server.requests), agent.messages) == (1, [])
 
 
-def test_f6_a_client_of_the_other_surface_is_refused_when_the_agent_is_made(server: FakeServer):
-    llm = server.llm()
-    with pytest.raises(ConfigurationError, match="async surface"):
-        aio.Agent(abstractcore.client(llm))
-    with pytest.raises(ConfigurationError, match="sync surface"):
-        abstractcore.Agent(aio.client(llm))
-    with pytest.raises(ConfigurationError):
-        abstractcore.Agent(llm)
-    for made in (abstractcore.Chain, abstractcore.Parallel):
-        with pytest.raises(ConfigurationError):
-            made.from_client(aio.client(llm), ["p"])
-
-
-def test_f6_e2_async_tools_and_approve_are_refused_by_the_sync_agent(server: FakeServer):
-    async def approve(call: Any) -> bool:
-        return True
-
-    client = abstractcore.client(server.llm())
-    with pytest.raises(AsyncToolError, match=r"multiply.*abstractcore\.aio"):
-        abstractcore.Agent(client, tools=[multiply])
-    with pytest.raises(AsyncToolError, match="approve"):
-        abstractcore.Agent(client, approve=approve)
-    assert aio.Agent(aio.client(server.llm()), tools=[multiply], approve=approve).tools == [multiply]
-
-
 @pytest.mark.parametrize("options", [{"max_iterations": 0}, {"tool_timeout": -1}, {"tools": [{"name": "x"}]}])
 def test_what_cannot_work_is_refused_when_the_agent_is_made(house: House, server: FakeServer, options: Any):
     with pytest.raises(ConfigurationError):
@@ -331,12 +305,6 @@ def test_f5_an_agent_becomes_a_tool(house: House, server: FakeServer):
     assert sent(server.requests[2]).all("result")[0].text == "3 says the helper"
     made = helper.as_tool("other", "Does it.")
     assert (made.name, made.description, made.is_async) == ("other", "Does it.", not house.is_sync)
-
-
-def test_f6_an_async_agent_as_a_tool_is_refused_by_the_sync_agent(server: FakeServer):
-    made = aio.Agent(aio.client(server.llm())).as_tool()
-    with pytest.raises(AsyncToolError):
-        abstractcore.Agent(abstractcore.client(server.llm()), tools=[made])
 
 
 def test_pretty_print_shows_a_run_and_gives_its_text(
@@ -449,26 +417,3 @@ def test_d3_an_llm_gives_the_answer_s_text_alone_and_a_client_every_phase(house:
     chunks = list(iter(lambda: house.surface.step(iterator), None))
     assert {c.phase for c in chunks} == {"thinking", "generating", "done"}
     assert {type(c) for c in (*given, *chunks)} == {abstractcore.StreamChunk}
-
-
-def test_e2_the_loop_goes_on_while_blocking_tools_run(server: FakeServer):
-    @tool
-    def block() -> str:
-        """Block."""
-        time.sleep(0.3)
-        return "done"
-
-    server.route = lambda r: text("ok") if sent(r).kinds[-1] == "result" else call("block")
-
-    async def main() -> int:
-        client = aio.client(server.llm(), tools=[block])
-        working = asyncio.gather(*(aio.Agent(client).run("?") for _ in range(5)))
-        turns = 0
-        while not working.done():
-            await asyncio.sleep(0.005)
-            turns += 1
-        assert await working == ["ok"] * 5
-        await client.aclose()
-        return turns
-
-    assert asyncio.run(main()) > 15  # of about 60; none while a tool stopped the loop

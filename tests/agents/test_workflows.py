@@ -428,43 +428,6 @@ def test_f5_a_workflow_becomes_a_tool(house: House, server: FakeServer):
     assert house.run(house.Agent(client, "boss", tools=[made])) == "b(a(t))"
 
 
-def test_f5_an_object_of_the_caller_s_own_with_run_takes_part(house: House, server: FakeServer):
-    class Shout:
-        def run(self, task: str) -> str:
-            return task.upper()
-
-    class AsyncShout:
-        async def run(self, task: str) -> str:
-            return task.upper()
-
-    server.replies(text("quiet"))
-    client = house.client(server.llm())
-    own = Shout() if house.is_sync else AsyncShout()
-    assert house.run(house.Chain([house.Agent(client), own])) == "QUIET"
-    assert texts(house.stream(house.Parallel([own, own]), "a")) == "AA"
-
-
-def test_f6_a_worker_of_the_other_surface_is_refused_when_the_workflow_is_made(
-    house: House, server: FakeServer
-):
-    other: Any = aio if house.is_sync else abstractcore
-    wrong = other.Agent(other.client(server.llm()))
-    for make in (
-        lambda: house.Chain([wrong]),
-        lambda: house.Parallel([wrong]),
-        lambda: house.Parallel([house.Agent(house.client(server.llm()))], wrong),
-        lambda: house.Router(wrong, {"a": house.Agent(house.client(server.llm()))}),
-        lambda: house.Router(house.client(server.llm()), {"a": wrong}),
-        lambda: house.EvaluatorOptimizer(wrong, house.client(server.llm())),
-        lambda: house.Router(other.client(server.llm()), {"a": house.Agent(house.client(server.llm()))}),
-        lambda: house.Chain([]),
-        lambda: house.Chain(["a prompt"]),
-    ):
-        with pytest.raises(ConfigurationError):
-            make()
-    assert server.requests == []
-
-
 def test_f4_a_connection_of_a_parallel_that_has_ended_tells_its_next_failure_as_it_is(
     house: House, server: FakeServer
 ):
