@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from abstractcore.engines.gguf import read_gguf
+from abstractcore.engines.parts import parts_of
 from abstractcore.engines.safetensors import check_weights
 from abstractcore.errors import ModelLoadError
 
@@ -68,15 +69,23 @@ def is_hub_id(name: str) -> bool:
     return not (os.path.exists(name) or os.path.isdir(name.partition("/")[0]))
 
 
-def look_at(path: str, formats: Collection[str]) -> ModelFiles:
-    """Check the model at *path*, which must have one of *formats*. Raises ModelLoadError, naming it."""
+def look_at(path: str, formats: Collection[str], *, embeds: bool = False) -> ModelFiles:
+    """Check the model at *path*, which must have one of *formats*. Raises ModelLoadError, naming it.
+
+    One that *embeds* writes no text, and so needs no detokenizer.
+    """
     place = Path(path)
     if not place.exists():
         raise ModelLoadError(f"there is no model at {path}")
     found = format_at(path)
     if found is None or found not in formats:
         raise ModelLoadError(f"{path} is {_KINDS[found]}; this engine reads {_named(formats)}")
-    return _LOOKS[found](place)
+    return _openvino_embedder(place) if embeds and found == "openvino" else _LOOKS[found](place)
+
+
+def is_embedder(path: str) -> bool:
+    """Tell whether *path* is a folder of an embedding model, as sentence-transformers writes one."""
+    return (Path(path) / "modules.json").is_file()
 
 
 def cached_models(formats: Collection[str]) -> list[str]:
@@ -117,16 +126,30 @@ def _named(formats: Collection[str]) -> str:
 
 
 def _gguf(place: Path) -> ModelFiles:
+    parts = [place.with_name(name) for name in parts_of(place.name)]
+    if place != parts[0]:
+        raise ModelLoadError(f"{place} is one part of a model: name the first, {parts[0].name}")
+    if missing := [part.name for part in parts if not part.is_file()]:
+        raise ModelLoadError(f"{place} is one of {len(parts)} files, and {missing[0]} is missing")
     try:
-        metadata = read_gguf(place)
+        metadata, *_ = [read_gguf(part) for part in parts]
     except (ValueError, OSError) as failure:
         raise ModelLoadError(f"{place} cannot be loaded: {_words(failure)}") from failure
     length = metadata.get(f"{metadata.get('general.architecture')}.context_length")
-    return ModelFiles(str(place), length if isinstance(length, int) else None, place.stat().st_size)
+    size = sum(part.stat().st_size for part in parts)
+    return ModelFiles(str(place), length if isinstance(length, int) else None, size)
 
 
 def _openvino(place: Path) -> ModelFiles:
     files = _OPENVINO_FILES if (place / _OPENVINO_FILES[0]).exists() else _VISION_FILES
+    return _whole_openvino(place, files)
+
+
+def _openvino_embedder(place: Path) -> ModelFiles:
+    return _whole_openvino(place, _OPENVINO_FILES[:4])
+
+
+def _whole_openvino(place: Path, files: Collection[str]) -> ModelFiles:
     missing = [name for name in files if not (place / name).is_file()]
     if missing:
         raise ModelLoadError(

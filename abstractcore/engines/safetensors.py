@@ -11,6 +11,8 @@ import struct
 from pathlib import Path
 from typing import Any
 
+from abstractcore.engines.parts import parts_of
+
 _MAX_HEADER = 100_000_000
 _INDEX = "model.safetensors.index.json"
 
@@ -21,9 +23,10 @@ def check_weights(folder: Path) -> None:
     Raises ValueError, with the reason, for one that is missing, damaged or cut off.
     """
     files = {file.name: file for file in folder.glob("*.safetensors")}
-    missing = sorted(_indexed(folder) - set(files))
-    if missing:
+    if missing := sorted(_indexed(folder) - set(files)):
         raise ValueError(f"its index names {missing[0]}, which is missing")
+    if missing := sorted({part for name in files for part in parts_of(name)} - set(files)):
+        raise ValueError(f"its weights are in several files, and {missing[0]} is missing")
     for name, file in sorted(files.items()):
         try:
             check_file(file)

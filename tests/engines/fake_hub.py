@@ -55,7 +55,7 @@ class FakeHub:
             body = (self.folder / resolved).read_bytes()
             headers["ETag"] = f'"{hashlib.sha256(body).hexdigest()}"'
         elif path.startswith(f"/api/models/{self.name}/tree/"):
-            body = json.dumps([self._entry(file) for file in sorted(self.folder.iterdir())]).encode()
+            body = json.dumps([self._entry(file) for file in self._files()]).encode()
         elif path.startswith(f"/api/models/{self.name}"):
             body = json.dumps(self._info()).encode()
         else:
@@ -67,13 +67,19 @@ class FakeHub:
         if with_body:
             request.wfile.write(body)
 
+    def _files(self) -> list[Path]:
+        return sorted(file for file in self.folder.rglob("*") if file.is_file())
+
+    def _name_of(self, file: Path) -> str:
+        return file.relative_to(self.folder).as_posix()
+
     def _resolving(self) -> tuple[str, ...]:
         return tuple(f"/{self.name}/resolve/{revision}/" for revision in ("main", COMMIT))
 
     def _entry(self, file: Path) -> dict[str, Any]:
         digest = hashlib.sha1(file.read_bytes()).hexdigest()
-        return {"type": "file", "path": file.name, "size": file.stat().st_size, "oid": digest}
+        return {"type": "file", "path": self._name_of(file), "size": file.stat().st_size, "oid": digest}
 
     def _info(self) -> dict[str, Any]:
-        siblings = [{"rfilename": file.name} for file in sorted(self.folder.iterdir())]
+        siblings = [{"rfilename": self._name_of(file)} for file in self._files()]
         return {"_id": "1", "id": self.name, "modelId": self.name, "sha": COMMIT, "siblings": siblings}

@@ -18,8 +18,9 @@ from abstractcore.errors import ModelLoadError, UnknownProviderError
 from abstractcore.models import list_models
 from tests.fakes.surfaces import Surface
 
-from .conftest import TINY
+from .conftest import TINY, needs
 from .fake_hub import COMMIT, FakeHub
+from .gguf_parts import split_gguf
 from .toy import failure_of
 
 TINY_FOLDER = TINY.with_suffix("")
@@ -111,6 +112,82 @@ def test_a_model_of_the_hub_is_fetched_without_its_code(
     surface.close(llm)
     assert surface.generate(open_model(of_folders, NAME), "hello").content == HELLO
     assert hub.asked[asked:] == []
+
+
+def fetched_from(cache: Path) -> set[str]:
+    return {file.relative_to(file.parents[-1]).name for file in cache.rglob("*") if file.is_symlink()}
+
+
+def test_weights_that_no_engine_loads_are_not_fetched(
+    surface: Surface, of_folders: str, hub: FakeHub, cache: Path, open_model: Callable[..., Any]
+) -> None:
+    """CONTRACT H2: some repositories have the same weights two and three times."""
+    (hub.folder / "original").mkdir()
+    for name in ("consolidated.safetensors", "original/other.safetensors", "model.fp16.safetensors"):
+        shutil.copy(hub.folder / "model.safetensors", hub.folder / name)
+    (hub.folder / "original" / "params.json").write_text("{}")
+
+    assert surface.generate(open_model(of_folders, NAME), "hello").content == HELLO
+    assert {name for name in fetched_from(cache) if name.endswith(".safetensors")} == {"model.safetensors"}
+    assert "params.json" not in fetched_from(cache)
+
+
+def test_a_tokenizer_that_a_cut_off_download_lacks_is_fetched(
+    surface: Surface, of_folders: str, hub: FakeHub, cache: Path, open_model: Callable[..., Any]
+) -> None:
+    """CONTRACT H2"""
+    put_into(cache, NAME, *(file for file in TINY_FOLDER.iterdir() if file.name != "tokenizer.json"))
+
+    assert surface.generate(open_model(of_folders, NAME), "hello").content == HELLO
+
+
+@pytest.fixture
+def many_ggufs(hub: FakeHub) -> FakeHub:
+    """The hub's model in three GGUF files beside others that are none of it, and beside safetensors."""
+    needs("gguf")
+    split_gguf(TINY, hub.folder / "parts" / "tiny-F16.gguf")
+    for name in ("tiny-BF16.gguf", "mmproj-F16.gguf", "tiny-Q2_K.gguf"):
+        (hub.folder / name).write_bytes(b"broken")
+    return hub
+
+
+@pytest.mark.parametrize("engine", ["openvino", pytest.param("llamacpp", marks=pytest.mark.slow)])
+def test_all_parts_of_the_chosen_file_are_fetched(
+    surface: Surface, engine: str, many_ggufs: FakeHub, cache: Path, open_model: Callable[..., Any]
+) -> None:
+    """CONTRACT H2: the variant is a whole word, and means GGUF whatever else is there."""
+    needs({"openvino": "openvino_genai", "llamacpp": "llama_cpp"}[engine])
+    parts = {f"tiny-F16-0000{number}-of-00003.gguf" for number in (1, 2, 3)}
+
+    with open_model(engine, f"{NAME}:f16") as llm:
+        assert surface.generate(llm, "hello").content == HELLO
+    assert fetched_from(cache) == parts
+    lost = next(cache.rglob("tiny-F16-00002-of-00003.gguf"))
+    lost.resolve().unlink()
+    lost.unlink()
+    assert surface.generate(open_model(engine, f"{NAME}:F16"), "hello").content == HELLO
+    assert fetched_from(cache) == parts
+
+
+def test_a_variant_is_no_folder_of_safetensors(
+    of_folders: str, hub: FakeHub, cache: Path, open_model: Callable[..., Any]
+) -> None:
+    failure = failure_of(lambda: open_model(of_folders, f"{NAME}:Q4_K_M").load())
+
+    assert isinstance(failure, ModelLoadError)
+    assert "Q4_K_M" in str(failure)
+    assert not fetched_from(cache)
+
+
+def test_a_variant_of_a_repository_with_both_is_the_gguf_file(
+    hub: FakeHub, cache: Path, open_model: Callable[..., Any]
+) -> None:
+    needs("torch")
+    needs("gguf")
+    shutil.copy(TINY, hub.folder / "tiny.F16.gguf")
+
+    assert open_model("huggingface", f"{NAME}:F16").generate("hello").content == HELLO
+    assert fetched_from(cache) == {"tiny.F16.gguf"}
 
 
 def test_an_id_that_nobody_has_is_an_error_that_names_it(

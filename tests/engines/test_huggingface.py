@@ -17,12 +17,14 @@ from abstractcore.engines.runtime import Prompt
 from abstractcore.errors import ModelLoadError
 
 from .conftest import needs
+from .gguf_parts import split_gguf
 from .runner import COUNT, QUESTIONS, TINY, Runner, load_model, solo_answers, tiny_model
 
 pytest.importorskip("torch", reason="the extra huggingface is not installed")
 
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 
 from .huggingface_models import APART, MERGED, PROMPTS, answers, generated, save
 
@@ -185,6 +187,27 @@ def test_a_gguf_file_answers_as_its_folder_does(load: Callable[..., Any], alone:
     runner.run()
 
     assert {question: runner.texts[number] for question, number in numbers.items()} == alone
+
+
+def test_a_gguf_model_in_several_files_is_refused(load: Callable[..., Any], tmp_path: Path) -> None:
+    """transformers would load the first, and make up what the others hold."""
+    needs("gguf")
+    first, *_ = split_gguf(TINY.with_suffix(".gguf"), tmp_path / "tiny.gguf")
+
+    with pytest.raises(ValueError, match="several files"):
+        load(path=str(first))
+
+
+def test_weights_that_are_not_there_are_not_made_up(load: Callable[..., Any], tmp_path: Path) -> None:
+    """FAULTS 1.11: transformers says so in its log alone."""
+    shutil.copytree(TINY, tmp_path, dirs_exist_ok=True)
+    weights = load_file(tmp_path / "model.safetensors")
+    (gone,) = [name for name in weights if "layers.0" in name and "q_proj" in name]
+    del weights[gone]
+    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
+
+    with pytest.raises(ValueError, match=f"not all there: {gone} missing"):
+        load(path=str(tmp_path))
 
 
 @pytest.mark.parametrize(

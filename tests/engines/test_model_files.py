@@ -12,7 +12,8 @@ from abstractcore.engines.gguf import read_gguf
 from abstractcore.engines.model_files import look_at
 from abstractcore.errors import ModelLoadError
 
-from .conftest import TINY
+from .conftest import TINY, needs
+from .gguf_parts import split_gguf
 
 FORMATS = ("gguf", "openvino")
 HEADER = b"GGUF" + struct.pack("<I", 3)
@@ -167,6 +168,33 @@ def test_an_index_that_names_a_file_which_is_missing_is_refused(tmp_path: Path) 
 
     with pytest.raises(ModelLoadError, match=r"names b\.safetensors, which is missing"):
         look_at(str(tmp_path), ("safetensors",))
+
+
+def test_a_part_of_the_weights_that_is_missing_is_named(tmp_path: Path) -> None:
+    """FAULTS 1.11: also where a cut-off download has left no index."""
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model-00001-of-00002.safetensors").write_bytes(weights(CUT_OFF, rest=b"1" * 16))
+
+    with pytest.raises(ModelLoadError, match=r"model-00002-of-00002\.safetensors is missing"):
+        look_at(str(tmp_path), ("safetensors",))
+
+
+def test_a_gguf_model_in_several_files_is_looked_at_as_a_whole(tmp_path: Path) -> None:
+    """FAULTS 1.11"""
+    needs("gguf")
+    first, second, third = split_gguf(TINY, tmp_path / "tiny.gguf")
+    whole = look_at(str(first), ("gguf",))
+    assert whole.context_length == 2048
+    assert whole.size_bytes == sum(part.stat().st_size for part in (first, second, third))
+
+    with pytest.raises(ModelLoadError, match=f"name the first, {first.name}"):
+        look_at(str(second), ("gguf",))
+    second.write_bytes(second.read_bytes()[:-1000])
+    with pytest.raises(ModelLoadError, match="cut off"):
+        look_at(str(first), ("gguf",))
+    third.unlink()
+    with pytest.raises(ModelLoadError, match=f"{third.name} is missing"):
+        look_at(str(first), ("gguf",))
 
 
 def test_weights_without_a_config_are_refused(tmp_path: Path) -> None:

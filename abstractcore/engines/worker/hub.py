@@ -7,19 +7,25 @@ Weights, configuration and tokenizer only: no code and no pickle is ever fetched
 from __future__ import annotations
 
 import fnmatch
+import glob
+import re
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from abstractcore.engines.model_files import cached_snapshot, format_at, look_at
+from abstractcore.engines.parts import parts_of
 from abstractcore.errors import ModelLoadError
 
 Tell = Callable[[str, float | None], None]
 """Takes a stage, and the share of it that is done."""
 
-_FOLDER = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.model", "*.txt")
-_OPENVINO = (*_FOLDER[2:], "openvino_*.xml", "openvino_*.bin")
-_FILES = {"safetensors": _FOLDER, "openvino": _OPENVINO}
+_USUAL_WEIGHTS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors")
+# Configuration, chat template and tokenizer.
+_BESIDE = ("*.json", "*.jinja", "*.model", "*.txt", "*.tiktoken")
+_TOKENIZERS = ("tokenizer.json", "vocab.*", "*.model", "*.tiktoken")
+_OPENVINO = ("openvino_*.xml", "openvino_*.bin")
+_OPENVINO_MARKS = frozenset({"openvino_model.xml", "openvino_language_model.xml"})
 _USUAL_QUANTISATION = "Q4_K_M"
 _SECONDS = 10.0
 
@@ -57,8 +63,9 @@ def _download(repository: str, formats: Collection[str], variant: str, tell: Tel
     tell(f"asking the hub for {repository}", None)
     try:
         info = hub.model_info(repository, timeout=_SECONDS)
-        patterns = _patterns([file.rfilename for file in info.siblings or ()], formats, variant)
-        folder = Path(fetch(repository, allow_patterns=patterns, tqdm_class=_bar(repository, tell)))
+        wanted = _wanted([file.rfilename for file in info.siblings or ()], formats, variant)
+        names = [glob.escape(name) for name in wanted]
+        folder = Path(fetch(repository, allow_patterns=names, tqdm_class=_bar(repository, tell)))
     except failures as failure:
         words = str(failure).strip().splitlines() or [type(failure).__name__]
         raise LookupError(f"it is not in the local cache, and the hub gives none: {words[0]}") from failure
@@ -67,32 +74,53 @@ def _download(repository: str, formats: Collection[str], variant: str, tell: Tel
     raise LookupError(_none_of(formats, variant))
 
 
-def _patterns(files: Sequence[str], formats: Collection[str], variant: str) -> list[str]:
-    """Choose the first of *formats* that the repository has, and give what to fetch of it."""
-    if "safetensors" in formats and fnmatch.filter(files, "*.safetensors"):
-        return list(_FILES["safetensors"])
-    if "openvino" in formats and "openvino_model.xml" in files:
-        return list(_FILES["openvino"])
+def _wanted(files: Sequence[str], formats: Collection[str], variant: str) -> list[str]:
+    """Choose the first of *formats* that the repository has, and name its files. A variant is one of GGUF."""
+    there = [file for file in files if "/" not in file]
+    if not variant and "safetensors" in formats and (weights := _weights_of(there)):
+        return [*weights, *_matching(there, _BESIDE)]
+    if not variant and "openvino" in formats and _OPENVINO_MARKS.intersection(there):
+        return _matching(there, (*_BESIDE, *_OPENVINO))
     if "gguf" in formats and (file := _gguf_of(files, variant)):
-        return [file]
+        return parts_of(file)
     raise LookupError(_none_of(formats, variant))
+
+
+def _weights_of(files: Sequence[str]) -> list[str]:
+    """Give the safetensors files that a model loads: others may have the same weights once more."""
+    usual = [file for file in files if _USUAL_WEIGHTS.fullmatch(file)]
+    return usual or [
+        file for file in _matching(files, ("*.safetensors",)) if not file.startswith("consolidated")
+    ]
+
+
+def _matching(files: Sequence[str], patterns: Sequence[str]) -> list[str]:
+    return [file for file in files if any(fnmatch.fnmatchcase(file, pattern) for pattern in patterns)]
 
 
 def _model_in(folder: Path, formats: Collection[str], variant: str) -> str | None:
     found = format_at(str(folder))
     if found in formats and not variant:
-        return str(folder)
+        is_whole = found != "safetensors" or _matching([file.name for file in folder.iterdir()], _TOKENIZERS)
+        return str(folder) if is_whole else None
     if "gguf" not in formats:
         return None
-    file = _gguf_of([str(file.relative_to(folder)) for file in folder.rglob("*.gguf")], variant)
+    file = _gguf_of([file.relative_to(folder).as_posix() for file in folder.rglob("*.gguf")], variant)
     return str(folder / file) if file else None
 
 
 def _gguf_of(files: Sequence[str], variant: str) -> str | None:
-    """Give the file of *variant*, else the one of the usual quantisation, else the first."""
-    known = sorted(fnmatch.filter(files, "*.gguf"))
-    fitting = [file for file in known if (variant or _USUAL_QUANTISATION).lower() in file.lower()]
-    return next(iter(fitting or ([] if variant else known)), None)
+    """Give the file of *variant*, else the one of the usual quantisation, else the first.
+
+    Of one that is split it is the first part. What makes a model see is no model.
+    """
+    known = sorted(file for file in _matching(files, ("*.gguf",)) if "mmproj" not in file.lower())
+    name = re.compile(
+        rf"(?<![a-z0-9]){re.escape(variant or _USUAL_QUANTISATION)}(?![a-z0-9_])", re.IGNORECASE
+    )
+    fitting = [file for file in known if name.search(file)]
+    chosen = next(iter(fitting or ([] if variant else known)), None)
+    return chosen and parts_of(chosen)[0]
 
 
 def _none_of(formats: Collection[str], variant: str) -> str:

@@ -14,6 +14,8 @@ import huggingface_hub.constants
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
+from abstractcore.engines.parts import parts_of
+
 _SAFELY: Mapping[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 _ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
 
@@ -25,6 +27,8 @@ def load(options: Mapping[str, Any]) -> tuple[Any, Any]:
     """
     path = Path(options["path"])
     folder, how = (path, {}) if path.is_dir() else (path.parent, {"gguf_file": path.name})
+    if len(parts_of(path.name)) > 1:
+        raise ValueError("transformers reads no GGUF model in several files: use llamacpp or openvino")
     if (folder / _ADAPTER[0]).exists():
         raise ValueError(f"{folder} holds a LoRA adapter: load its base model with adapters=[…]")
     with _offline():
@@ -54,7 +58,11 @@ def _model(folder: Path, how: Mapping[str, Any], options: Mapping[str, Any]) -> 
     device = device_of(options["device"])
     if device.type != "cpu":
         more["device_map"] = {"": device}
-    return AutoModelForCausalLM.from_pretrained(str(folder), **more)
+    loaded: Any = AutoModelForCausalLM.from_pretrained(str(folder), output_loading_info=True, **more)
+    model, told = loaded
+    if missing := sorted(told["missing_keys"]):  # they have been made up
+        raise ValueError(f"the weights are not all there: {', '.join(missing[:3])} missing")
+    return model
 
 
 def _with_adapter(model: Any, adapter: Path) -> Any:
