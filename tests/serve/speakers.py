@@ -58,7 +58,7 @@ class Speaker:
     def tools(self, choice: str | None = None) -> dict[str, Any]:
         raise NotImplementedError
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self, schema: Any = SCHEMA) -> dict[str, Any]:
         raise NotImplementedError
 
     def after_a_call(self, said: Said, results: Sequence[str]) -> dict[str, Any]:
@@ -107,8 +107,8 @@ class Chat(Speaker):
         chosen = {"tool_choice": {"type": "function", "function": {"name": choice}}} if choice else {}
         return {"tools": [{"type": "function", "function": function}], **chosen}
 
-    def schema(self) -> dict[str, Any]:
-        named = {"name": "place", "schema": SCHEMA, "strict": True}
+    def schema(self, schema: Any = SCHEMA) -> dict[str, Any]:
+        named = {"name": "place", "schema": schema, "strict": True}
         return {"response_format": {"type": "json_schema", "json_schema": named}}
 
     def after_a_call(self, said: Said, results: Sequence[str]) -> dict[str, Any]:
@@ -171,8 +171,8 @@ class Responses(Speaker):
         tool = {"type": "function", "name": "add", "description": "Adds.", "parameters": PARAMETERS}
         return {"tools": [{**tool, "strict": False}], **chosen}
 
-    def schema(self) -> dict[str, Any]:
-        wanted = {"type": "json_schema", "name": "place", "schema": SCHEMA, "strict": True}
+    def schema(self, schema: Any = SCHEMA) -> dict[str, Any]:
+        wanted = {"type": "json_schema", "name": "place", "schema": schema, "strict": True}
         return {"text": {"format": wanted}}
 
     def after_a_call(self, said: Said, results: Sequence[str]) -> dict[str, Any]:
@@ -225,8 +225,8 @@ class Messages(Speaker):
         chosen = {"tool_choice": {"type": "tool", "name": choice}} if choice else {}
         return {"tools": [{"name": "add", "description": "Adds.", "input_schema": PARAMETERS}], **chosen}
 
-    def schema(self) -> dict[str, Any]:
-        return {"output_config": {"format": {"type": "json_schema", "schema": SCHEMA}}}
+    def schema(self, schema: Any = SCHEMA) -> dict[str, Any]:
+        return {"output_config": {"format": {"type": "json_schema", "schema": schema}}}
 
     def after_a_call(self, said: Said, results: Sequence[str]) -> dict[str, Any]:
         used = [{"type": "tool_use", "id": i, "name": n, "input": a} for i, n, a in said.calls]

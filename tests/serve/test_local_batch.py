@@ -1,0 +1,97 @@
+"""The gateway over a model in this process: its requests are one continuous batch."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import openai
+import pytest
+
+from abstractcore import create_llm
+from tests.engines.conftest import TINY, needs
+
+from .conftest import Serving
+from .speakers import SCHEMA, SPEAKERS
+
+#: A model of random weights ends no text of itself, and writes spaces as long as it may.
+CLOSED = {**SCHEMA, "properties": {"city": {"type": "string", "enum": ["Paris", "Rome"]}}}
+Serve = Callable[..., Serving]
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Iterator[Any]:
+    needs("openvino_genai")
+    with create_llm("openvino", str(TINY)) as llm:
+        yield llm
+
+
+async def test_eight_requests_are_one_batch(serve: Serve, tiny: Any) -> None:
+    """Each has its first words before any has its last; one that leaves does not disturb the others."""
+    serving = serve(models={"tiny": tiny})
+    begun = asyncio.Event()
+    ended = 0
+    left = 8
+
+    async def ask(client: Any, number: int) -> tuple[int, Any]:
+        nonlocal ended, left
+        stream = await client.chat.completions.create(
+            model="tiny",
+            messages=[{"role": "user", "content": f"Count to {number}."}],
+            max_tokens=20 if number == 0 else 160,
+            stream=True,
+            stream_options={"include_usage": True},
+            extra_body={"seed": number},
+        )
+        usage = None
+        async for chunk in stream:
+            if left and chunk.choices and chunk.choices[0].delta.content == "":
+                left -= 1
+                if left == 0:
+                    begun.set()
+                assert ended == 0
+            if number == 7 and begun.is_set():
+                await stream.close()
+                return number, None
+            usage = chunk.usage or usage
+        await begun.wait()
+        ended += 1
+        return number, usage
+
+    async with openai.AsyncOpenAI(base_url=f"{serving.url}/v1", api_key="k", max_retries=0) as client:
+        answers = await asyncio.gather(*[ask(client, number) for number in range(8)])
+
+    usages = dict(answers)
+    assert usages.pop(7) is None
+    assert all(usage.completion_tokens >= 1 for usage in usages.values())
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("dialect", list(SPEAKERS))
+def test_each_dialect_asks_a_model_of_this_process(
+    serve: Serve, tiny: Any, dialect: str, stream: bool
+) -> None:
+    """Its answer follows the schema, and its tokens are counted."""
+    speaker = SPEAKERS[dialect](serve(models={"tiny": tiny}).url)
+
+    said = speaker.ask("Where?", stream=stream, model="tiny", **speaker.schema(CLOSED))
+    speaker.client.close()
+
+    assert re.match(r'\s*\{\s*"city"\s*:\s*"(Paris|Rome)"', said.text), said.text
+    assert said.usage is not None
+    assert min(said.usage) > 0
+
+
+async def test_the_model_is_loaded_with_the_server_and_closed_with_it(serve: Serve) -> None:
+    needs("openvino_genai")
+    serving = serve(models={"tiny": f"openvino:{TINY}"})
+    app = serving.app
+
+    async with app.router.lifespan_context(app):
+        llm = app.user_middleware[0].kwargs["gateway"].models.find("tiny")[1]
+        answer = await llm.agenerate("Hi", max_output_tokens=2)
+    assert answer.usage.output_tokens == 2
+    with pytest.raises(Exception, match="closed"):
+        await llm.agenerate("Hi")
