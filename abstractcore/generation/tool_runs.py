@@ -17,6 +17,7 @@ from abstractcore.drivers.generators import Nested
 from abstractcore.drivers.threads import call_bounded
 from abstractcore.errors import (
     AsyncToolError,
+    ClosedError,
     ConfigurationError,
     MCPConnectionError,
     MCPToolsChangedError,
@@ -33,8 +34,9 @@ if TYPE_CHECKING:
 
 Approve = Callable[[ToolCall], "bool | str | Awaitable[bool | str]"]
 
-# A model cannot bring a server back, approve what it says now, or await: the caller is told.
-_ENDS_THE_TURN = (MCPConnectionError, MCPToolsChangedError, AsyncToolError)
+# A model cannot bring a server back, open what was closed, approve what a server says now, or await: the
+# caller is told.
+_ENDS_THE_TURN = (MCPConnectionError, MCPToolsChangedError, ClosedError, AsyncToolError)
 _NOT_RUN = "Not run: no more tool calls are allowed in this turn. Answer with what you have."
 _RESULT_CHARACTERS = 32_000
 _MESSAGE_CHARACTERS = 1_000
@@ -116,8 +118,8 @@ async def run_call(
 ) -> AsyncGenerator[str]:
     """Run one call; what a generator tool yields comes out as it happens.
 
-    Raises MCPConnectionError, MCPToolsChangedError and AsyncToolError, whoever raised them, and
-    RequestTimeoutError when *deadline*, the turn's own, has passed.
+    Raises MCPConnectionError, MCPToolsChangedError, ClosedError and AsyncToolError, whoever raised them,
+    and RequestTimeoutError when *deadline*, the turn's own, has passed.
     """
     if deadline.left() <= 0:
         raise _too_late(deadline)

@@ -15,6 +15,7 @@ import pytest
 import abstractcore
 from abstractcore import (
     AsyncToolError,
+    ClosedError,
     ConfigurationError,
     MCPConnectionError,
     MCPToolsChangedError,
@@ -277,6 +278,43 @@ def test_g3_a_dead_server_of_a_workflow_that_is_a_tool_reaches_the_caller(
         surface.call(boss, "run", "Go on.")
 
     assert (boss.messages, len(server.requests)) == ([], 2)
+
+
+def test_g3_a_client_that_is_closed_in_mid_call_ends_the_turn(
+    surface: Surface, connect: Connect, box: Toolbox, server: FakeServer
+):
+    client = module(surface).client(server.llm())
+    client.mcp_client = connect(server=box.server)
+    server.replies(call("wait"), text("I was told."))
+
+    turn = surface.start(lambda: client.chat("Go on."))
+    assert box.started.wait(5)
+    surface.close(client.mcp_client)
+
+    assert isinstance(failure := turn.outcome(5), ClosedError), failure
+    assert (client.messages, len(server.requests)) == ([], 1)
+
+
+def test_g3_a_client_that_is_closed_before_the_call_ends_the_turn(
+    surface: Surface, connect: Connect, box: Toolbox, server: FakeServer
+):
+    client = module(surface).client(server.llm())
+    client.mcp_client = mcp = connect(server=box.server)
+
+    def approve(_: Any) -> bool:
+        mcp.close()
+        return True
+
+    async def approve_async(_: Any) -> bool:
+        await mcp.aclose()
+        return True
+
+    agent = module(surface).Agent(client, approve=approve if surface.name == "sync" else approve_async)
+    server.replies(call("add", a=1, b=2), text("I was told."))
+
+    with pytest.raises(ClosedError):
+        surface.call(agent, "run", "Go on.")
+    assert (agent.messages, len(server.requests)) == ([], 1)
 
 
 # ---- colours ------------------------------------------------------------------------------------
