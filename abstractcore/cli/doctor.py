@@ -62,17 +62,17 @@ def _python() -> Iterator[Finding]:
 
 def _default() -> Iterator[Finding]:
     """The model that answers when none is named."""
-    from abstractcore.cli.options import DEFAULT_MODEL, MODEL, open_model
+    from abstractcore.cli.options import MODEL, open_model
     from abstractcore.errors import AbstractCoreError
 
     named = os.environ.get(MODEL)
     what = MODEL if named else "default model"
     try:
         with open_model(named) as llm:
-            yield Finding("ok", what, f"{named or DEFAULT_MODEL}, which is {llm.provider}:{llm.model}")
+            yield Finding("ok", what, f"{llm.provider}:{llm.model}")
     except AbstractCoreError as failure:
         state: State = "!!" if named else "--"
-        yield Finding(state, what, failure.message, f"export {MODEL}=provider:model, or pass --model")
+        yield Finding(state, what, failure.message, f"set {MODEL} to provider:model, or pass --model")
 
 
 def _providers(timeout: float) -> Iterator[Finding]:
@@ -84,9 +84,9 @@ def _providers(timeout: float) -> Iterator[Finding]:
         if name in answered:
             yield _answered(answered[name])
         elif row.key is not None:
-            yield Finding("--", name, "no key", f"export {row.key}=...")
+            yield Finding("--", name, "no key", f"set {row.key}")
         else:
-            yield Finding("--", name, "no address", f"export {row.url_variables[0]}=http://...")
+            yield Finding("--", name, "no address", f"set {row.url_variables[0]}")
 
 
 def _answered(one: Offer) -> Finding:
@@ -97,7 +97,7 @@ def _answered(one: Offer) -> Finding:
         return Finding("ok", one.provider, detail, answers=bool(one.models))
     if not offers.is_set(one.provider):
         variable = offers.PROVIDERS[one.provider].url_variables[0]
-        return Finding("--", one.provider, "no server here", f"start it, or export {variable}=http://...")
+        return Finding("--", one.provider, "no server here", f"start it, or set {variable}")
     return Finding("!!", one.provider, one.error.message, _advice(one.provider, one.error))
 
 

@@ -58,9 +58,8 @@ class Talk:
     def run(self) -> None:
         """Talk until /quit or the end of the input."""
         if self._lines.is_terminal:
-            self.say(
-                f"abstractcore {__version__}, {self.model_name}. /help lists the commands; Ctrl-D leaves."
-            )
+            self.say(f"abstractcore {__version__}: /help lists the commands, Ctrl-D leaves.")
+            self.say(self.model_name)
             self._attempt(self._load)
         while not self.is_over:
             try:

@@ -106,9 +106,9 @@ def test_the_doctor_says_what_is_there_and_what_to_do(run: Run, settled: dict[st
     assert found["openai"][1].endswith("2 models")
     assert found["groq"][0] == "!!"
     assert "GROQ_BASE_URL" in found["groq"][2]
-    assert found["anthropic"] == ["--", "no key", "export ANTHROPIC_API_KEY=..."]
+    assert found["anthropic"] == ["--", "no key", "set ANTHROPIC_API_KEY"]
     assert found["mlx"] == ["--", "not installed", 'pip install "abstractcore[mlx]"']
-    assert found["ABSTRACTCORE_MODEL"] == ["ok", "openai:gpt-5-mini, which is openai:gpt-5-mini", ""]
+    assert found["ABSTRACTCORE_MODEL"] == ["ok", "openai:gpt-5-mini", ""]
     assert found["python"][0] == "ok"
     assert KEY not in done.output
 
