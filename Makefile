@@ -42,7 +42,7 @@ types: $(VENV)/.dev
 	@$(BIN)/basedpyright
 
 docs: $(VENV)/.dev
-	@$(BIN)/sphinx-build -q -W --keep-going -c docs -d site/.doctrees . site
+	@$(BIN)/sphinx-build -q -E -a -W --keep-going -c docs -d site/.doctrees . site
 	@echo "The site: site/index.html"
 	@$(BIN)/pytest tests/docs $(ARGS)
 

@@ -33,12 +33,16 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 # Whose members are not ours to document.
 _BUILT_IN = "object,Exception,OSError,ImportError,TypeError,ValueError,dict,tuple"
-autodoc_default_options = {"members": True, "inherited-members": _BUILT_IN}
+# And what only other rooms of the package call.
+_INTERNAL = "abandon,answer,chunks,watched"
+autodoc_default_options = {"members": True, "inherited-members": _BUILT_IN, "exclude-members": _INTERNAL}
 python_maximum_signature_line_length = 88
 
 # Nothing is fetched: the theme has no font and no script from elsewhere.
 html_theme = "furo"
 html_title = "abstractcore"
+html_static_path = ["site.css"]
+html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
 
