@@ -12,13 +12,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-Value = int | float | str
+Value = int | float | str | list[int]
 
 _STRING, _ARRAY = 8, 9
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _DEFAULT_ALIGNMENT = 32
 _MAX_DIMENSIONS = 8
 _MAX_DEPTH = 4
+_WHOLE_NUMBERS = (0, 1, 2, 3, 4, 5, 10, 11)
+# An array of numbers up to this long is one for each layer; longer ones belong to the vocabulary.
+_MAX_LAYERS = 4096
 # Weights in a block, and bytes of a block, by the number of the type. A type that is missing here is
 # not measured.
 _BLOCKS = {
@@ -29,7 +32,7 @@ _BLOCKS = {
 
 
 def read_gguf(path: Path) -> dict[str, Value]:
-    """Give the scalars and texts of the file's metadata.
+    """Give the scalars and texts of the file's metadata, and what it has for each layer.
 
     Raises ValueError, with the reason, for a file that is not GGUF, is damaged, or ends before its
     weights do.
@@ -89,18 +92,22 @@ class _Reader:
         if kind == _STRING:
             return self.text()
         if kind == _ARRAY:
-            return self._skip_array(_MAX_DEPTH)
+            return self._array(_MAX_DEPTH)
         if kind in _SCALARS:
             return self.number(_SCALARS[kind])
         raise ValueError(f"it is damaged: its metadata has a value of the unknown type {kind}")
 
-    def _skip_array(self, depth: int) -> None:
+    def _array(self, depth: int) -> list[int] | None:
+        """Give an array of whole numbers, one for each layer; any other is left out."""
         kind, count = self.number("I"), self.number("Q")
+        if kind in _WHOLE_NUMBERS and count <= _MAX_LAYERS:
+            layout = struct.Struct(f"<{count}{_SCALARS[kind]}")
+            return list(layout.unpack(self.take(layout.size)))
         if kind in _SCALARS:
             return self.skip(count * struct.calcsize("<" + _SCALARS[kind]))
-        skip: Callable[[], None] = lambda: self.skip(self.number("Q"))  # noqa: E731
+        skip: Callable[[], object] = lambda: self.skip(self.number("Q"))  # noqa: E731
         if kind == _ARRAY and depth:
-            skip = lambda: self._skip_array(depth - 1)  # noqa: E731
+            skip = lambda: self._array(depth - 1)  # noqa: E731
         elif kind != _STRING:
             raise ValueError("it is damaged: its metadata has an array of an unknown type")
         for _ in range(count):

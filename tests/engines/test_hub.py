@@ -119,26 +119,28 @@ def fetched_from(cache: Path) -> set[str]:
 
 
 def test_weights_that_no_engine_loads_are_not_fetched(
-    surface: Surface, of_folders: str, hub: FakeHub, cache: Path, open_model: Callable[..., Any]
+    hub: FakeHub, cache: Path, open_model: Callable[..., Any]
 ) -> None:
     """CONTRACT H2: some repositories have the same weights two and three times."""
+    needs("mlx_lm")
     (hub.folder / "original").mkdir()
     for name in ("consolidated.safetensors", "original/other.safetensors", "model.fp16.safetensors"):
         shutil.copy(hub.folder / "model.safetensors", hub.folder / name)
     (hub.folder / "original" / "params.json").write_text("{}")
 
-    assert surface.generate(open_model(of_folders, NAME), "hello").content == HELLO
+    assert open_model("mlx", NAME).generate("hello").content == HELLO
     assert {name for name in fetched_from(cache) if name.endswith(".safetensors")} == {"model.safetensors"}
     assert "params.json" not in fetched_from(cache)
 
 
 def test_a_tokenizer_that_a_cut_off_download_lacks_is_fetched(
-    surface: Surface, of_folders: str, hub: FakeHub, cache: Path, open_model: Callable[..., Any]
+    hub: FakeHub, cache: Path, open_model: Callable[..., Any]
 ) -> None:
     """CONTRACT H2"""
+    needs("mlx_lm")
     put_into(cache, NAME, *(file for file in TINY_FOLDER.iterdir() if file.name != "tokenizer.json"))
 
-    assert surface.generate(open_model(of_folders, NAME), "hello").content == HELLO
+    assert open_model("mlx", NAME).generate("hello").content == HELLO
 
 
 @pytest.fixture
@@ -153,26 +155,27 @@ def many_ggufs(hub: FakeHub) -> FakeHub:
 
 @pytest.mark.parametrize("engine", ["openvino", pytest.param("llamacpp", marks=pytest.mark.slow)])
 def test_all_parts_of_the_chosen_file_are_fetched(
-    surface: Surface, engine: str, many_ggufs: FakeHub, cache: Path, open_model: Callable[..., Any]
+    engine: str, many_ggufs: FakeHub, cache: Path, open_model: Callable[..., Any]
 ) -> None:
     """CONTRACT H2: the variant is a whole word, and means GGUF whatever else is there."""
     needs({"openvino": "openvino_genai", "llamacpp": "llama_cpp"}[engine])
     parts = {f"tiny-F16-0000{number}-of-00003.gguf" for number in (1, 2, 3)}
 
     with open_model(engine, f"{NAME}:f16") as llm:
-        assert surface.generate(llm, "hello").content == HELLO
+        assert llm.generate("hello").content == HELLO
     assert fetched_from(cache) == parts
     lost = next(cache.rglob("tiny-F16-00002-of-00003.gguf"))
     lost.resolve().unlink()
     lost.unlink()
-    assert surface.generate(open_model(engine, f"{NAME}:F16"), "hello").content == HELLO
+    assert open_model(engine, f"{NAME}:F16").generate("hello").content == HELLO
     assert fetched_from(cache) == parts
 
 
 def test_a_variant_is_no_folder_of_safetensors(
-    of_folders: str, hub: FakeHub, cache: Path, open_model: Callable[..., Any]
+    hub: FakeHub, cache: Path, open_model: Callable[..., Any]
 ) -> None:
-    failure = failure_of(lambda: open_model(of_folders, f"{NAME}:Q4_K_M").load())
+    needs("mlx_lm")
+    failure = failure_of(lambda: open_model("mlx", f"{NAME}:Q4_K_M").load())
 
     assert isinstance(failure, ModelLoadError)
     assert "Q4_K_M" in str(failure)

@@ -431,14 +431,21 @@ def test_an_unknown_device_is_refused(start: Callable[..., Worker]) -> None:
         start(device="abacus")
 
 
-def gguf(path: Path, **metadata: int | str) -> str:
+def written(value: int | str | list[int]) -> bytes:
+    """Give a value of GGUF's metadata, behind its type."""
+    if isinstance(value, str):
+        return struct.pack("<IQ", 8, len(value)) + value.encode()
+    if isinstance(value, list):
+        return struct.pack(f"<IIQ{len(value)}i", 9, 5, len(value), *value)
+    return struct.pack("<II", 4, value)
+
+
+def gguf(path: Path, **metadata: int | str | list[int]) -> str:
     """Write a file with no weights."""
     entries = b""
     for key, value in metadata.items():
-        is_text = isinstance(value, str)
-        written = struct.pack("<Q", len(value)) + value.encode() if is_text else struct.pack("<I", value)
         name = key.replace("__", ".").encode()
-        entries += struct.pack("<Q", len(name)) + name + struct.pack("<I", 8 if is_text else 4) + written
+        entries += struct.pack("<Q", len(name)) + name + written(value)
     path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, len(metadata)) + entries + bytes(64))
     return str(path)
 
@@ -451,12 +458,20 @@ def test_an_unknown_architecture_is_named(start: Callable[..., Worker], tmp_path
         start(path)
 
 
+@pytest.mark.parametrize(
+    "heads",
+    [
+        {"attention__head_count": 32, "attention__head_count_kv": 8},
+        {"attention__head_count": 32, "attention__head_count_kv": [16, 0] * 16},
+        {"attention__head_count": [32, 16] * 16, "attention__head_count_kv": [12, 4] * 16},
+    ],
+    ids=["alike", "layers without attention", "layers of their own"],
+)
 def test_a_context_beyond_the_cache_is_refused_if_it_was_asked_for(
-    start: Callable[..., Worker], tmp_path: Path
+    start: Callable[..., Worker], tmp_path: Path, heads: dict[str, Any]
 ) -> None:
     """CONTRACT I1: memory is bounded by a byte budget; 32 layers of 8 heads take 16 GB at 128k."""
     sizes = {"block_count": 32, "embedding_length": 4096, "context_length": 131072}
-    heads = {"attention__head_count": 32, "attention__head_count_kv": 8}
     named = {f"llama__{name}": size for name, size in {**sizes, **heads}.items()}
     path = gguf(tmp_path / "large.gguf", general__architecture="llama", **named)
 

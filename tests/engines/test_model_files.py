@@ -170,6 +170,19 @@ def test_an_index_that_names_a_file_which_is_missing_is_refused(tmp_path: Path) 
         look_at(str(tmp_path), ("safetensors",))
 
 
+def test_what_a_file_says_of_each_layer_is_read(tmp_path: Path) -> None:
+    """And what it says of each word of a vocabulary is not."""
+
+    def array(numbers: list[int]) -> bytes:
+        return struct.pack(f"<IIQ{len(numbers)}I", 9, 4, len(numbers), *numbers)
+
+    entries = text("heads") + array([4, 0, 2]) + text("kinds") + array([1] * 5000)
+    path = tmp_path / "model.gguf"
+    path.write_bytes(HEADER + struct.pack("<QQ", 0, 2) + entries + bytes(64))
+
+    assert read_gguf(path) == {"heads": [4, 0, 2]}
+
+
 def test_a_part_of_the_weights_that_is_missing_is_named(tmp_path: Path) -> None:
     """FAULTS 1.11: also where a cut-off download has left no index."""
     (tmp_path / "config.json").write_text("{}")

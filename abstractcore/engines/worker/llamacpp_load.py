@@ -102,11 +102,17 @@ def context_length(options: Mapping[str, Any]) -> int:
 def _kv_bytes(metadata: Mapping[str, Any]) -> int:
     """Give what one token takes in the KV cache at most; 0 where the file does not say."""
     about = f"{metadata.get('general.architecture')}."
-    heads = metadata.get(f"{about}attention.head_count", 0)
-    if not heads:
+    layers = metadata.get(f"{about}block_count", 0)
+    heads = _of_each(metadata.get(f"{about}attention.head_count", 0), layers)
+    if not any(heads):
         return 0
-    width = metadata.get(f"{about}embedding_length", 0) // heads
+    width = metadata.get(f"{about}embedding_length", 0) // max(heads)
     key = metadata.get(f"{about}attention.key_length", width)
     value = metadata.get(f"{about}attention.value_length", width)
-    layers = metadata.get(f"{about}block_count", 0)
-    return layers * metadata.get(f"{about}attention.head_count_kv", heads) * (key + value) * _BYTES_OF_F16
+    kept = _of_each(metadata.get(f"{about}attention.head_count_kv", heads), layers)
+    return sum(kept) * (key + value) * _BYTES_OF_F16
+
+
+def _of_each(told: int | list[int], layers: int) -> list[int]:
+    """Give one number for each layer, where a file may have one for all."""
+    return told if isinstance(told, list) else [told] * layers
