@@ -16,7 +16,7 @@ from abstractcore.serve.dialects.chat_completions import CHAT_COMPLETIONS
 from abstractcore.serve.dialects.messages import MESSAGES
 from abstractcore.serve.dialects.responses import RESPONSES
 from abstractcore.serve.door import Door
-from abstractcore.serve.endpoint import Endpoint
+from abstractcore.serve.endpoints import embedding, generating
 from abstractcore.serve.gateway import Gateway
 from abstractcore.serve.looking import (
     ANTHROPIC,
@@ -52,9 +52,10 @@ def make(
 def _routes(gateway: Gateway) -> list[Route]:
     looking = LookingPaths(gateway)
     answering = {
-        "/v1/chat/completions": CHAT_COMPLETIONS,
-        "/v1/responses": RESPONSES,
-        ANTHROPIC: MESSAGES,
+        "/v1/chat/completions": generating(gateway, CHAT_COMPLETIONS),
+        "/v1/responses": generating(gateway, RESPONSES),
+        ANTHROPIC: generating(gateway, MESSAGES),
+        "/v1/embeddings": embedding(gateway),
     }
     told: dict[str, Callable[..., Any]] = {
         "/v1/models": looking.models,
@@ -64,7 +65,7 @@ def _routes(gateway: Gateway) -> list[Route]:
         "/": looking.page,
     }
     return [
-        *(Route(path, Endpoint(gateway, dialect), methods=["POST"]) for path, dialect in answering.items()),
+        *(Route(path, endpoint, methods=["POST"]) for path, endpoint in answering.items()),
         *(Route(path, endpoint, methods=["GET"]) for path, endpoint in told.items()),
     ]
 
@@ -99,7 +100,7 @@ class _Entrance:
         try:
             self._door.check(scope, headers)
         except Refused as failure:
-            await Reply(send, state["request_id"]).refuse(dialect_of(scope), failure.refusal)
+            await Reply(send, state["request_id"]).refuse(dialect_of(scope).refuse, failure.refusal)
         else:
             await self._app(scope, receive, send)
 

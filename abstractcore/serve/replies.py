@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from abstractcore.serve.dialects.base import Dialect, Refusal, json_text
+from abstractcore.serve.dialects.base import Refusal, Refuse, json_text
 
 if TYPE_CHECKING:
     from starlette.types import Send
@@ -48,8 +48,8 @@ class Reply:
         """Send the last piece."""
         await self._send({"type": "http.response.body", "body": data})
 
-    async def refuse(self, dialect: Dialect, refusal: Refusal) -> None:
-        """Send a failure, in the shape that the client of this dialect reads."""
+    async def refuse(self, write: Refuse, refusal: Refusal) -> None:
+        """Send a failure, in the shape that *write* gives it."""
         headers: list[Header] = []
         if refusal.retry_after is not None:
             headers.append((b"retry-after", str(max(0, ceil(refusal.retry_after))).encode()))
@@ -57,7 +57,7 @@ class Reply:
             headers.append((b"x-should-retry", b"true" if refusal.retry else b"false"))
         if refusal.status == 401:
             headers.append((b"www-authenticate", b"Bearer"))
-        await self.json(dialect.refuse(refusal, self.request_id), refusal.status, headers)
+        await self.json(write(refusal, self.request_id), refusal.status, headers)
 
     async def _begin(self, status: int, headers: list[Header]) -> None:
         # The vendors' clients read the one or the other.

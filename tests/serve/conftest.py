@@ -68,15 +68,23 @@ def dialect(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-@pytest.fixture
-def speak(dialect: str) -> Iterator[Callable[..., Speaker]]:
-    """Make a speaker of the dialect, with the vendor's own client."""
-    speakers: list[Speaker] = []
-
-    def make(serving: Serving, **options: Any) -> Speaker:
-        speakers.append(SPEAKERS[dialect](serving.url, **options))
-        return speakers[-1]
-
-    yield make
-    for each in speakers:
+@pytest.fixture(scope="session")
+def speakers() -> Iterator[dict[Any, Speaker]]:
+    """The clients that were made: each takes some time to make, and its connections are kept."""
+    made: dict[Any, Speaker] = {}
+    yield made
+    for each in made.values():
         each.client.close()
+
+
+@pytest.fixture
+def speak(dialect: str, speakers: dict[Any, Speaker]) -> Callable[..., Speaker]:
+    """Give a speaker of the dialect, with the vendor's own client."""
+
+    def find(serving: Serving, **options: Any) -> Speaker:
+        named = (dialect, *sorted(options.items()))
+        if named not in speakers:
+            speakers[named] = SPEAKERS[dialect](serving.url, **options)
+        return speakers[named]
+
+    return find

@@ -80,6 +80,10 @@ class Writer(Protocol):
         ...
 
 
+Refuse = Callable[[Refusal, str], dict[str, Any]]
+"""Writes a refusal's body; the second argument is the request's id."""
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """One wire: *read* raises ConfigurationError for a request that is wrong."""
@@ -88,8 +92,7 @@ class Dialect:
     read: Callable[[Mapping[str, Any]], Asked]
     write: Callable[[Asked, GenerateResponse, Stamp], dict[str, Any]]
     writer: Callable[[Asked, Stamp], Writer]
-    refuse: Callable[[Refusal, str], dict[str, Any]]
-    """Write a refusal; the second argument is the request's id."""
+    refuse: Refuse
 
 
 def json_text(value: Any) -> str:
