@@ -8,7 +8,7 @@ from typing import Any
 from tests.fakes import anthropic_messages
 from tests.fakes.any_wire import call, error, text
 from tests.fakes.batches import FakeBatches
-from tests.fakes.replies import Pause, Reply, compact_json
+from tests.fakes.replies import Pause, Reply, compact_json, whole
 from tests.fakes.requests import Recorded
 from tests.fakes.wires import sent
 
@@ -22,6 +22,9 @@ def answer(request: Recorded) -> Reply:
         return anthropic_messages.text(TEXT)
     if "/batches" in request.path or "/files" in request.path:
         return _BATCHES["anthropic-version" in request.headers](request)
+    if request.path.endswith(("/embeddings", "/api/embed")):
+        texts = request.json["input"]
+        return embedded(request, [[1.0, float(len(each)), 0.5] for each in texts])
     asked = sent(request)
     if asked.model == "no-such-model":
         return error(404, "no such model", code="model_not_found")
@@ -36,6 +39,15 @@ def answer(request: Recorded) -> Reply:
     if "name" in asked.last and any("Alice" in said for _, said in asked.turns):
         return text("Your name is Alice.")
     return text(TEXT)
+
+
+def embedded(request: Recorded, vectors: list[list[float]]) -> Reply:
+    """Answer with these vectors, on OpenAI's wire or Ollama's."""
+    if request.path == "/api/embed":
+        return whole(200, {"model": request.json["model"], "embeddings": vectors, "prompt_eval_count": 7})
+    data = [{"object": "embedding", "index": at, "embedding": each} for at, each in enumerate(vectors)]
+    usage = {"prompt_tokens": 7, "total_tokens": 7}
+    return whole(200, {"object": "list", "model": request.json["model"], "data": data, "usage": usage})
 
 
 def _batches(wire: str) -> FakeBatches:

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.docs.answers import TEXT, answer
+from tests.docs.answers import TEXT, answer, embedded
 from tests.docs.conftest import Run, no_engine
 from tests.docs.pages import ROOT, blocks, name_of
 from tests.fakes.any_wire import call, error, text, unfinished
@@ -104,6 +104,25 @@ def test_a_book_is_summarised_by_its_parts(cook: Cook, docs_server: FakeServer, 
     assert len(parts) == 3
     assert all(len(part) < 13_000 for part in parts)
     assert len(re.findall(r"<\d>", last)) == 3
+
+
+def test_the_nearest_passages_are_told(cook: Cook, docs_server: FakeServer, tmp_path: Path) -> None:
+    (tmp_path / "handbook").mkdir()
+    subjects = ("holiday", "salary", "office", "coffee")
+    (tmp_path / "handbook" / "a.md").write_text("\n\n".join(f"On the {subject}." for subject in subjects))
+
+    def route(request: Recorded) -> Reply:
+        if not request.path.endswith("/embeddings"):
+            return text("28.")
+        vectors = [[1.0 + 9 * (subject in said) for subject in subjects] for said in request.json["input"]]
+        return embedded(request, vectors)
+
+    docs_server.route = route
+
+    assert cook("data", "Answer from your own documents").strip() == "28."
+    prompt = sent(docs_server.requests[-1]).last
+    assert prompt.index("(a.md) On the holiday.") < prompt.index("Question:")
+    assert sum(subject in prompt for subject in subjects) == 3
 
 
 def test_most_votes_win(cook: Cook, docs_server: FakeServer) -> None:
