@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 from abstractcore.engines.frames import receive, send
 from abstractcore.engines.model_files import look_at
+from abstractcore.engines.worker.architectures import check_architecture
 from abstractcore.engines.worker.batch import Batch, Model
 from abstractcore.errors import AbstractCoreError
 
@@ -75,6 +76,7 @@ def _load(order: Any, tell: Callable[..., None]) -> tuple[Model, str]:
         path = find_model(path, order["formats"], tell)
     os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1")  # no runtime has any reason to ask
     files = look_at(path, order["formats"])
+    check_architecture(order["engine"], files.path)
     name = f"{os.path.basename(order['path'])} ({files.size_bytes / 1e6:,.0f} MB)"
     tell(f"starting {order['engine']}: {name}")
     module = import_module(f"abstractcore.engines.worker.{order['engine']}")
