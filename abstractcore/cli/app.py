@@ -14,6 +14,7 @@ from abstractcore.cli.chat import chat
 from abstractcore.cli.doctor import doctor
 from abstractcore.cli.exits import INTERRUPTED, code_of, tell
 from abstractcore.cli.models import models
+from abstractcore.cli.serve import serve
 
 
 class Commands(TyperGroup):
@@ -68,3 +69,4 @@ app.command()(ask)
 app.command()(models)
 app.command()(doctor)
 app.command()(bench)
+app.command()(serve)
