@@ -12,7 +12,6 @@ import pytest
 from abstractcore.errors import ServerError
 from abstractcore.testing import FunctionLLM, ScriptedLLM, wait
 from abstractcore.types import Usage
-from tests.real.processes import absent
 
 from .asking import get
 from .conftest import Serving
@@ -31,7 +30,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Chromium, driven by selenium through its own driver."""
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if chromium is None or driver is None:
-        absent("chromium and chromium-driver are not installed (`make browser`)")
+        pytest.skip("chromium and chromium-driver are not installed: make browser")
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()
