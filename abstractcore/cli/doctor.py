@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 State = Literal["ok", "--", "!!"]
 # The package that an import name comes from, where they differ by more than _ and -.
 _DISTRIBUTIONS = {"llama_cpp": "llama-cpp-python"}
-_EXTRAS = {"openai": "openai", "anthropic": "anthropic", "mcp": "mcp", "plot": "matplotlib"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,27 +126,47 @@ def _engines() -> Iterator[Finding]:
         if not offers.is_installed(name):
             yield Finding("--", name, "not installed", f'pip install "abstractcore[{row.extra}]"')
             continue
-        versions = ", ".join(f"{package} {_version(package)}" for package in row.packages)
+        versions = ", ".join(
+            f"{package} {_version(package) or 'of unknown version'}" for package in row.packages
+        )
         models = offers.of_engine(name).models
         advice = "" if models else "name a model's file or its id on the hub: see docs/local-models.md"
         yield Finding("ok", name, f"{versions}; models here: {len(models)}", advice, answers=bool(models))
 
 
 def _extras() -> Iterator[Finding]:
-    from importlib.util import find_spec
+    """The extras that are no engines, as pip knows them."""
+    from abstractcore.engines.catalog import ENGINES
 
-    for extra, package in _EXTRAS.items():
-        what = f"extra {extra}"
-        if find_spec(package) is None:
-            yield Finding("--", what, "not installed", f'pip install "abstractcore[{extra}]"')
-        else:
-            yield Finding("ok", what, f"{package} {_version(package)}")
+    shown = {"all", *(row.extra for row in ENGINES.values() if row is not None)}
+    for extra, packages in _required().items():
+        if extra in shown:
+            continue
+        versions = {package: _version(package) for package in packages}
+        missing = [package for package, version in versions.items() if version is None]
+        told = ", ".join(f"{package} {version or 'missing'}" for package, version in versions.items())
+        advice = f'pip install "abstractcore[{extra}]"' if missing else ""
+        yield Finding("--" if missing else "ok", f"extra {extra}", told, advice)
 
 
-def _version(package: str) -> str:
+def _required() -> dict[str, list[str]]:
+    """Name the packages that each extra brings, as they stand in this installation's metadata."""
+    import re
+    from importlib.metadata import requires
+
+    found: dict[str, list[str]] = {}
+    for line in requires("abstractcore") or ():
+        extra = re.search(r"extra == ['\"]([\w-]+)", line)
+        package = re.match(r"[\w.-]+", line)
+        if extra and package and package[0] != "abstractcore":
+            found.setdefault(extra[1], []).append(package[0])
+    return found
+
+
+def _version(package: str) -> str | None:
     from importlib.metadata import PackageNotFoundError, version
 
     try:
         return version(_DISTRIBUTIONS.get(package, package.replace("_", "-")))
     except PackageNotFoundError:
-        return "of unknown version"
+        return None

@@ -110,6 +110,8 @@ def test_the_doctor_says_what_is_there_and_what_to_do(run: Run, settled: dict[st
     assert found["mlx"] == ["--", "not installed", 'pip install "abstractcore[mlx]"']
     assert found["ABSTRACTCORE_MODEL"] == ["ok", "openai:gpt-5-mini", ""]
     assert found["python"][0] == "ok"
+    assert found["extra cli"][0] == "ok"
+    assert "typer" in found["extra cli"][1]
     assert KEY not in done.output
 
 
