@@ -16,6 +16,8 @@ from abstractcore.drivers.blocking import BlockingMailbox
 from abstractcore.drivers.sockets import READ_BYTES, BlockingSockets, BlockingStream
 
 if TYPE_CHECKING:
+    import ssl
+
     from abstractcore.drivers.base import HttpRequest
     from abstractcore.drivers.clock import Clock
     from abstractcore.drivers.loop_sockets import LoopSockets, LoopStream
@@ -111,12 +113,9 @@ class Blocking:
 
     async def open(self, sockets: BlockingSockets, target: Target) -> BlockingStream:
         """Connect."""
+        context = _tls_context(target)
         stream = sockets.connect_tcp(target.host, target.port)
-        if target.scheme != "https":
-            return stream
-        from abstractcore.drivers.tls import ssl_context
-
-        return stream.start_tls(ssl_context(), target.host)
+        return stream if context is None else stream.start_tls(context, target.host)
 
     async def write(self, stream: BlockingStream, data: bytes) -> None:
         """Send bytes, or hold them until the next read."""
@@ -150,12 +149,9 @@ class Looping:
 
     async def open(self, sockets: LoopSockets, target: Target) -> LoopStream:
         """Connect."""
+        context = _tls_context(target)
         stream = await sockets.connect_tcp(target.host, target.port)
-        if target.scheme != "https":
-            return stream
-        from abstractcore.drivers.tls import ssl_context
-
-        return await stream.start_tls(ssl_context(), target.host)
+        return stream if context is None else await stream.start_tls(context, target.host)
 
     def write(self, stream: LoopStream, data: bytes) -> Awaitable[None]:
         """Send bytes, or hold them until the next read."""
@@ -170,6 +166,15 @@ class Looping:
         from abstractcore.drivers.eventloop import LoopMailbox
 
         return LoopMailbox()
+
+
+def _tls_context(target: Target) -> ssl.SSLContext | None:
+    """Give the TLS context before anything is opened: a file of certificates may be damaged."""
+    if target.scheme != "https":
+        return None
+    from abstractcore.drivers.tls import ssl_context
+
+    return ssl_context()
 
 
 def is_mocked() -> bool:

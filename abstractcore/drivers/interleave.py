@@ -21,6 +21,12 @@ class _End:
     failure: BaseException | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Sent(Generic[T]):
+    lane: _Lane[T]
+    value: T
+
+
 class _Lane(Generic[T]):
     """The way of one source's values. A source that is two batches ahead of the reader waits."""
 
@@ -42,7 +48,7 @@ class _Lane(Generic[T]):
                     await self._words.get()
                 if self._is_left:
                     return
-                self._mailbox.put((self, value))
+                self._mailbox.put(_Sent(self, value))
                 sent += 1
 
     def took(self) -> None:
@@ -58,14 +64,14 @@ class _Lane(Generic[T]):
 
 
 async def interleaved(
-    driver: Driver, sources: Sequence[Callable[[], AsyncGenerator[T]]]
+    driver: Driver, sources: Sequence[Callable[[], AsyncGenerator[T]]], aside: Mailbox[T] | None = None
 ) -> AsyncGenerator[T]:
     """Run the *sources* side by side. Leaving this generator ends them all.
 
-    A slow reader holds them back. A failure ends the others where `driver.gather` does so, and is
-    raised as it raises it.
+    A slow reader holds them back. What anybody puts into *aside* meanwhile is given too. A failure ends
+    the others where `driver.gather` does so, and is raised as it raises it.
     """
-    mailbox = driver.mailbox()
+    mailbox: Mailbox[Any] = driver.mailbox() if aside is None else aside
     lanes = [_Lane(source, mailbox, driver.mailbox()) for source in sources]
 
     async def everyone() -> None:
@@ -79,9 +85,11 @@ async def interleaved(
     job = driver.background(everyone)
     try:
         while not isinstance(got := await mailbox.get(), _End):
-            lane, value = got
-            yield value
-            lane.took()
+            if not isinstance(got, _Sent):
+                yield got
+                continue
+            yield got.value
+            got.lane.took()
         if got.failure is not None:
             raise got.failure
     finally:

@@ -5,6 +5,7 @@ Knows how a secret is wrapped, scrubbed and masked. Knows nobody who sends it.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -60,6 +61,11 @@ class Headers(dict[str, str]):
                 if len(word) >= _SHORTEST_KEY:
                     text = text.replace(word, "***")
         return text
+
+
+def without_environment_keys(text: str) -> str:
+    """Replace what stands in variables of the environment whose names say that they hold a key."""
+    return Headers(os.environ).scrub(text)
 
 
 _KEY_WORDS = ("authorization", "cookie", "key", "secret", "token")

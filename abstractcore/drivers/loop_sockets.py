@@ -117,9 +117,9 @@ class LoopStream(asyncio.Protocol):
         if len(buffer) > HELD_BYTES:
             self._clock.stage = "write"
             del buffer  # a cancel keeps this frame
-            with contextlib.suppress(WriteError):
+            with contextlib.suppress(WriteError):  # the answer may be there all the same; if not, this is why
                 await self._flush()
-            self._clock.stage = "headers"
+                self._clock.stage = "headers"
 
     async def _flush(self) -> None:
         """Send what is held; stop with WriteError when the server answers before it has read it all."""

@@ -41,10 +41,15 @@ _FULL = (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError)
 
 
 class BlockingStream:
-    """A socket that a thread waits at."""
+    """A socket that a thread waits at.
+
+    It never blocks by itself: changing its timeout is a system call, at each of which Python's lock goes to
+    another thread.
+    """
 
     def __init__(self, sock: socket.socket, clock: Clock) -> None:
         self._socket = sock
+        sock.settimeout(0)
         self._process = os.getpid()
         self._clock = clock
         self._held: list[bytes] = []
@@ -65,30 +70,32 @@ class BlockingStream:
         return data
 
     def _receive(self, max_bytes: int) -> bytes:
+        sock = self._socket
         try:
-            self._socket.settimeout(self._clock.patience() or 1e-6)
-            return self._socket.recv(max_bytes)
-        except TimeoutError as failure:
-            raise ReadTimeout from failure
+            while _has_decrypted(sock) or _is_ready(sock, self._clock.patience()):
+                with contextlib.suppress(*_FULL):  # TLS may have read what is no data
+                    return sock.recv(max_bytes)
         except OSError as failure:
             self._clock.peer_closed = True
             raise ReadError(str(failure)) from failure
+        except ValueError as failure:  # another thread has closed it
+            raise ReadError("the connection was closed") from failure
+        raise ReadTimeout
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Hold the bytes until the next read, or send them when they are many."""
         self._held.append(buffer)
         if len(buffer) > HELD_BYTES:
             self._clock.stage = "write"
-            with contextlib.suppress(WriteError):
+            with contextlib.suppress(WriteError):  # the answer may be there all the same; if not, this is why
                 self._flush()
-            self._clock.stage = "headers"
+                self._clock.stage = "headers"
 
     def _flush(self) -> None:
         """Send what is held; stop with WriteError when the server answers before it has read it all."""
         data = memoryview(b"".join(self._held))
         self._held.clear()
         try:
-            self._socket.settimeout(0)
             while data:
                 try:
                     data = data[self._socket.send(data) :]
@@ -124,6 +131,7 @@ class BlockingStream:
         try:
             self._socket.settimeout(self._clock.connecting("tls") or 1e-6)
             self._socket = ssl_context.wrap_socket(self._socket, server_hostname=server_hostname)
+            self._socket.settimeout(0)
         except TimeoutError as failure:
             self.close()
             raise ConnectTimeout from failure
@@ -158,6 +166,10 @@ def check_head(clock: Clock, data: bytes) -> None:
     """Raise httpcore's error for a head that is too long."""
     if problem := clock.problem_of_head(data):
         raise RemoteProtocolError(problem)
+
+
+def _has_decrypted(sock: socket.socket) -> bool:
+    return isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
 
 
 def _is_ready(sock: socket.socket, seconds: float, *, to_write: bool = False) -> bool:
