@@ -39,6 +39,8 @@ class Engine:
     most: int | None = None
     sees: tuple[str, ...] = ()
     """Of the formats, those of models that read images."""
+    embeddings: tuple[str, str] | None = None
+    """The package that embeds, and the extra that installs it; None for an engine that has no embeddings."""
 
 
 _ALL = ("deterministic", "cache_gb", "max_batch", "prefix_cache", "step_timeout")
@@ -50,6 +52,7 @@ ENGINES: Mapping[str, Engine | None] = {
         formats=("gguf", "openvino", "openvino_vision"),
         sees=("openvino_vision",),
         options=(*_ALL, "threads", "device", "adapters", "draft_model"),
+        embeddings=("openvino_genai", "openvino"),
     ),
     "mlx": Engine(
         extra="mlx",
@@ -62,6 +65,7 @@ ENGINES: Mapping[str, Engine | None] = {
         packages=("torch", "transformers"),
         formats=("safetensors", "gguf"),
         options=(*_ALL, "threads", "device", "dtype", "max_context", "adapters"),
+        embeddings=("sentence_transformers", "embeddings"),
     ),
     "llamacpp": Engine(
         extra="llamacpp",
@@ -109,8 +113,9 @@ def _wanted(engine: Engine) -> str:
 
 
 def _provider(name: str, engine: Engine, model: str, options: EngineOptions, strict: bool) -> EngineProvider:
-    from abstractcore.engines.model_files import format_at, is_hub_id
+    from abstractcore.engines.model_files import format_at, is_embedder, is_hub_id
     from abstractcore.engines.provider import EngineProvider
+    from abstractcore.engines.sharing import Lease
 
     def path() -> str:
         named = os.path.expanduser(model)
@@ -125,6 +130,29 @@ def _provider(name: str, engine: Engine, model: str, options: EngineOptions, str
         most = options.max_batch if engine.most is None else min(engine.most, options.max_batch)
         return ProcessRuntime(name, path(), options, formats=engine.formats, max_batch=most)
 
+    def make_embedder() -> Runtime:
+        from abstractcore.engines.process import ProcessRuntime
+
+        # Of the formats, the folders: what holds vectors in a GGUF file none of the two can read.
+        folders = [form for form in engine.formats if form in ("openvino", "safetensors")]
+        return ProcessRuntime(
+            name,
+            path(),
+            options,
+            formats=folders,
+            max_batch=options.max_batch,
+            module=f"abstractcore.engines.worker.{name}_embeddings",
+            embeds=True,
+        )
+
+    def embedder() -> Lease:
+        package, extra = engine.embeddings or ("", "")
+        if not _has(package):
+            raise MissingDependencyError(
+                f'embeddings with {name} need {package}: pip install "abstractcore[{extra}]"', provider=name
+            )
+        return Lease(name, lambda: ("embeddings", *key()), make_embedder)
+
     def found() -> list[str]:
         if not (os.path.exists(path()) or is_hub_id(path())):
             raise ModelLoadError(f"{name}: there is no model at {path()}")
@@ -133,7 +161,17 @@ def _provider(name: str, engine: Engine, model: str, options: EngineOptions, str
     def sees() -> bool:
         return format_at(path()) in engine.sees
 
-    return EngineProvider(name, model, key=key, make=make, found=found, sees=sees, strict=strict)
+    return EngineProvider(
+        name,
+        model,
+        key=key,
+        make=make,
+        found=found,
+        sees=sees,
+        strict=strict,
+        embedder=embedder if engine.embeddings else None,
+        embeds=lambda: is_embedder(path()),
+    )
 
 
 def _best(model: str) -> tuple[str, Engine]:
@@ -152,9 +190,13 @@ def _best(model: str) -> tuple[str, Engine]:
 
 
 def _is_installed(engine: Engine) -> bool:
+    return all(_has(package) for package in engine.packages)
+
+
+def _has(package: str) -> bool:
     from importlib.util import find_spec
 
-    return all(find_spec(package) is not None for package in engine.packages)
+    return find_spec(package) is not None
 
 
 def models_here(name: str) -> list[str]:

@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 from abstractcore import errors
 from abstractcore.engines.frames import receive, send
 from abstractcore.engines.model_files import is_hub_id, look_at
-from abstractcore.engines.runtime import Accepted, Delta, Event, Failed, Progress, Prompt, Stage
+from abstractcore.engines.runtime import Accepted, Delta, Embedded, Event, Failed, Progress, Stage, Work
 from abstractcore.engines.watchdog import Watchdog
 from abstractcore.errors import AbstractCoreError, EngineDeadError, ModelLoadError, OutOfMemoryError
 
@@ -34,13 +34,23 @@ _MEMORY_WORDS = ("bad_alloc", "bad alloc", "allocate", "memoryerror", "out of me
 
 
 class ProcessRuntime:
-    """One model in one worker process. *engine* names the module of the worker that runs it."""
+    """One model in one worker process, which runs *module*: by default its own for *engine*."""
 
     def __init__(
-        self, engine: str, path: str, options: EngineOptions, *, formats: Collection[str], max_batch: int
+        self,
+        engine: str,
+        path: str,
+        options: EngineOptions,
+        *,
+        formats: Collection[str],
+        max_batch: int,
+        module: str | None = None,
+        embeds: bool = False,
     ) -> None:
         self.max_batch = max_batch
         self._engine = engine
+        self._embeds = embeds
+        self._module = module or f"{_WORKER}.{engine}"
         self._formats = formats
         self._path = path
         self._options = options
@@ -58,11 +68,14 @@ class ProcessRuntime:
         """Look at the files, start the worker, and wait until it has the model."""
         is_on_hub = is_hub_id(self._path)
         if not is_on_hub:
-            look_at(self._path, self._formats)  # what is no model is known without starting anything
+            # What is no model is known without starting anything.
+            look_at(self._path, self._formats, embeds=self._embeds)
         self._start()
         self._send(
             {
                 "engine": self._engine,
+                "module": self._module,
+                "embeds": self._embeds,
                 "path": self._path,
                 "is_on_hub": is_on_hub,
                 "formats": list(self._formats),
@@ -111,7 +124,7 @@ class ProcessRuntime:
 
     # ---- steps ----
 
-    def add(self, job: int, prompt: Prompt) -> None:
+    def add(self, job: int, prompt: Work) -> None:
         """Take a job; it goes down with the next step."""
         self._add.append((job, asdict(prompt)))
 
@@ -215,7 +228,7 @@ def _failed(job: int, kind: str, message: str) -> Failed:
     return Failed(job, getattr(errors, kind)(message))
 
 
-_EVENTS: dict[str, Any] = {"accepted": _accepted, "delta": Delta, "failed": _failed}
+_EVENTS: dict[str, Any] = {"accepted": _accepted, "delta": Delta, "failed": _failed, "embedded": Embedded}
 
 
 def _is_about_memory(words: str) -> bool:

@@ -10,25 +10,30 @@ import weakref
 from collections.abc import AsyncGenerator, Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
+from abstractcore.codecs.base import EmbedLimits
 from abstractcore.codecs.text_marks import TextMarks
+from abstractcore.codecs.vectors import checked
 from abstractcore.engines.prompt import write_prompt
-from abstractcore.engines.runtime import Accepted, Delta
+from abstractcore.engines.runtime import Accepted, Delta, Embedded, Texts
 from abstractcore.engines.sharing import Lease
 from abstractcore.errors import AbstractCoreError, UnsupportedFeatureError
-from abstractcore.types import StreamChunk, Usage
+from abstractcore.types import EmbeddingResponse, StreamChunk, Usage
 
 if TYPE_CHECKING:
     from abstractcore.drivers.base import Deadline, Driver
     from abstractcore.engines.runtime import Progress, Runtime
     from abstractcore.engines.scheduler import Ticket
-    from abstractcore.types import FinishReason, GenerateRequest
+    from abstractcore.types import EmbedRequest, FinishReason, GenerateRequest
+
+_TEXTS_PER_JOB = 256
 
 
 class EngineProvider:
     """One model in this process. The weights are loaded at the first call, or by `load`.
 
     *key* names what is shared: providers whose keys are equal use one model. *sees* tells whether it
-    reads images.
+    reads images, *embeds* whether the model is there to embed. *embedder* gives the share in it then; it
+    raises what the caller lacks for that.
     """
 
     def __init__(
@@ -41,6 +46,8 @@ class EngineProvider:
         strict: bool,
         found: Callable[[], list[str]] = list,
         sees: Callable[[], bool] = bool,
+        embedder: Callable[[], Lease] | None = None,
+        embeds: Callable[[], bool] = bool,
     ) -> None:
         self.name = name
         self.model = model
@@ -48,13 +55,17 @@ class EngineProvider:
         self._found = found
         self._sees = sees
         self.lease = Lease(name, key, make)
-        self._on_collect = weakref.finalize(self, self.lease.close_later)
+        self._make_embedder = embedder
+        self._embeds = embeds
+        self._leases = [self.lease]
+        self._on_collect = weakref.finalize(self, _close_later, self._leases)
         self._on_collect.atexit = False
 
     async def load(self, driver: Driver, deadline: Deadline, progress: Progress | None = None) -> None:
         """Load the model now; *progress* takes a line of text for each stage."""
+        lease = self._embedder() if self._embeds() else self.lease
         try:
-            await self.lease.scheduler().load(driver, self.lease, deadline, progress)
+            await lease.scheduler().load(driver, lease, deadline, progress)
         except AbstractCoreError as failure:
             failure.provider, failure.model = self.name, self.model
             raise
@@ -85,6 +96,35 @@ class EngineProvider:
         finally:
             ticket.leave()
 
+    def embed_limits(self) -> EmbedLimits:
+        """Tell how many texts make a job. Raises UnsupportedFeatureError, MissingDependencyError."""
+        self._embedder()
+        return EmbedLimits(_TEXTS_PER_JOB)
+
+    async def embed(self, driver: Driver, request: EmbedRequest, deadline: Deadline) -> EmbeddingResponse:
+        """Embed the texts of *request* once. A cancel ends the job at its next step."""
+        lease = self._embedder()
+        texts = Texts(request.texts, request.dimensions, request.truncate, request.extra)
+        ticket = lease.scheduler().submit(driver, texts, lease)
+        try:
+            told = await ticket.next(deadline)
+        finally:
+            ticket.leave()
+        assert isinstance(told, Embedded)
+        vectors = checked(told.vectors, len(request.texts), request.dimensions)
+        return EmbeddingResponse(vectors, self.model, usage=Usage(told.tokens, None, told.tokens))
+
+    def _embedder(self) -> Lease:
+        if len(self._leases) == 1:
+            if self._make_embedder is None:
+                raise UnsupportedFeatureError(
+                    f"{self.name} offers no embeddings: openvino and huggingface do", provider=self.name
+                )
+            lease = self._make_embedder()
+            if len(self._leases) == 1:  # no other thread came first
+                self._leases.append(lease)
+        return self._leases[1]
+
     async def models(self, driver: Driver, deadline: Deadline) -> list[str]:
         """List the models that are on this machine, this one first."""
         return await driver.call(self._found)
@@ -92,7 +132,13 @@ class EngineProvider:
     def close(self) -> None:
         """Give the share in the model back; the last one frees it. Running calls end with ClosedError."""
         self._on_collect.detach()
-        self.lease.close()
+        for lease in self._leases:
+            lease.close()
+
+
+def _close_later(leases: list[Lease]) -> None:
+    for lease in leases:
+        lease.close_later()
 
 
 async def _delta(ticket: Ticket, deadline: Deadline) -> Delta:

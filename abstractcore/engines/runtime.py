@@ -89,7 +89,30 @@ class Failed:
     error: AbstractCoreError
 
 
-Event = Accepted | Delta | Failed
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """What one job for an embedding model asks: a vector for each of *texts*.
+
+    *extra* names the prompt that stands before each text. With *truncate* what is too long is cut.
+    """
+
+    texts: Sequence[str]
+    dimensions: int | None = None
+    truncate: bool = False
+    extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """The end of a job for an embedding model: its *vectors* as base64 of float32, and its *tokens*."""
+
+    job: int
+    vectors: Sequence[str]
+    tokens: int
+
+
+Work = Prompt | Texts
+Event = Accepted | Delta | Failed | Embedded
 
 
 class Refused(Exception):
@@ -111,7 +134,7 @@ class Runtime(Protocol):
         """Load the model. Raises ModelLoadError, naming the path."""
         ...
 
-    def add(self, job: int, prompt: Prompt) -> None:
+    def add(self, job: int, prompt: Work) -> None:
         """Take a job; its prefill begins with the next step."""
         ...
 

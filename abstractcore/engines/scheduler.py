@@ -18,7 +18,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from abstractcore.engines.runtime import Accepted, Delta, Event, Failed, Progress, Prompt, Runtime
+from abstractcore.engines.runtime import (
+    Accepted,
+    Delta,
+    Embedded,
+    Event,
+    Failed,
+    Progress,
+    Runtime,
+    Work,
+)
 from abstractcore.errors import (
     AbstractCoreError,
     ClosedError,
@@ -39,7 +48,7 @@ class Job:
     """One prompt on its way through the batch, and the caller who waits for it."""
 
     id: int
-    prompt: Prompt
+    prompt: Work
     owner: object
     mailbox: Mailbox[Any]
 
@@ -74,7 +83,7 @@ class Ticket:
         self._job = job
         self._is_over = False
 
-    async def next(self, deadline: Deadline) -> Accepted | Delta:
+    async def next(self, deadline: Deadline) -> Accepted | Delta | Embedded:
         """Wait for what the job gives next, or raise what ended it."""
         event = await self._scheduler.receive(self._job.mailbox, deadline)
         self._is_over = _is_last(event)
@@ -88,7 +97,9 @@ class Ticket:
 
 
 def _is_last(event: Event) -> bool:
-    return isinstance(event, Failed) or (isinstance(event, Delta) and event.finish_reason is not None)
+    if isinstance(event, Delta):
+        return event.finish_reason is not None
+    return isinstance(event, Failed | Embedded)
 
 
 class Scheduler:
@@ -120,7 +131,7 @@ class Scheduler:
 
     # ---- from any thread ----
 
-    def submit(self, driver: Driver, prompt: Prompt, owner: object) -> Ticket:
+    def submit(self, driver: Driver, prompt: Work, owner: object) -> Ticket:
         """Queue a job for *owner*; what it gives comes to a mailbox of the caller's *driver*."""
         job = Job(next(self._ids), prompt, owner, driver.mailbox())
         self.post(partial(self._enqueue, job))

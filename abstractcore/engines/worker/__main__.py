@@ -18,7 +18,8 @@ from typing import Any, BinaryIO
 from abstractcore.engines.frames import receive, send
 from abstractcore.engines.model_files import look_at
 from abstractcore.engines.worker.architectures import check_architecture
-from abstractcore.engines.worker.batch import Batch, Model
+from abstractcore.engines.worker.batch import Batch
+from abstractcore.engines.worker.embeddings import EmbeddingBatch
 from abstractcore.errors import AbstractCoreError
 
 
@@ -55,19 +56,18 @@ def _work(inbox: BinaryIO, outbox: BinaryIO) -> None:
         send(outbox, {"stage": stage, "done": done})
 
     try:
-        model, name = _load(order, tell)
+        batch, name = _load(order, tell)
     except AbstractCoreError as failure:
         return send(outbox, {"refused": str(failure), "kind": type(failure).__name__})
     except (RuntimeError, LookupError, ValueError, OSError, MemoryError) as failure:
         return send(outbox, {"refused": f"{type(failure).__name__}: {failure}"})
     tell(f"{name} is ready after {time.monotonic() - began:.1f} s", 1.0)
     send(outbox, {"ready": True})
-    batch = Batch(model)
     while True:
         send(outbox, {"events": _step(batch, receive(inbox))})
 
 
-def _load(order: Any, tell: Callable[..., None]) -> tuple[Model, str]:
+def _load(order: Any, tell: Callable[..., None]) -> tuple[Batch | EmbeddingBatch, str]:
     """Find the files, start the runtime, and load the model."""
     path = order["path"]
     if order["is_on_hub"]:
@@ -75,16 +75,17 @@ def _load(order: Any, tell: Callable[..., None]) -> tuple[Model, str]:
 
         path = find_model(path, order["formats"], tell)
     os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1")  # no runtime has any reason to ask
-    files = look_at(path, order["formats"])
+    files = look_at(path, order["formats"], embeds=order["embeds"])
     check_architecture(order["engine"], files.path)
     name = f"{os.path.basename(order['path'])} ({files.size_bytes / 1e6:,.0f} MB)"
     tell(f"starting {order['engine']}: {name}")
-    module = import_module(f"abstractcore.engines.worker.{order['engine']}")
+    module = import_module(order["module"])
     tell(f"reading the weights: {name}")
-    return module.Model({**order["options"], "path": path, "context_length": files.context_length}), name
+    model = module.Model({**order["options"], "path": path, "context_length": files.context_length})
+    return EmbeddingBatch(model) if order["embeds"] else Batch(model), name
 
 
-def _step(batch: Batch, message: Any) -> list[Any]:
+def _step(batch: Batch | EmbeddingBatch, message: Any) -> list[Any]:
     for number in message["cancel"]:
         batch.cancel(number)
     events: list[Any] = []
