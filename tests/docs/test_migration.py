@@ -76,7 +76,11 @@ def test_each_sample_has_its_pair(page: str) -> None:
     assert len(rows(FOLDER / f"{page}.md")) > 10, "a table of names"
 
 
-@pytest.mark.parametrize("page", LIBRARIES)
+#: The others take many seconds to import, in environments that `make bench` makes.
+_RUN = ["openai", *(pytest.param(page, marks=pytest.mark.slow) for page in LIBRARIES if page != "openai")]
+
+
+@pytest.mark.parametrize("page", _RUN)
 def test_the_samples_of_the_other_library_run(
     page: str, environment: dict[str, str], docs_server: FakeServer, tmp_path: Path
 ) -> None:
