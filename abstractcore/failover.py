@@ -186,6 +186,11 @@ class FallbackLLM(LLM):
                 trial.end()
         raise _told(failures)
 
+    def _scrub(self, text: str) -> str:
+        for llm in self.llms:
+            text = llm._scrub(text)  # pyright: ignore[reportPrivateUsage]
+        return text
+
     def on(self, event: Any, callback: Callable[[Any], None]) -> Callable[[], None]:
         """Call *callback* at each *event* of any of the LLMs; the event names its provider."""
         llms = {id(member.llm): member.llm for member in self._members}

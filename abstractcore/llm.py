@@ -23,7 +23,7 @@ from abstractcore.generation.messages import check_timeout
 from abstractcore.generation.retry import Retry
 from abstractcore.generation.tool_loop import Turn, turn_chunks
 from abstractcore.generation.tool_runs import ToolPolicy
-from abstractcore.providers.base import Loads
+from abstractcore.providers.base import KeepsSecrets, Loads
 from abstractcore.providers.stand_ins import standing_in
 from abstractcore.tracing.watching import calls_are_watched
 from abstractcore.types import GenerateRequest, Health, StreamChunk
@@ -100,7 +100,9 @@ class LLM(Batches):
         deadline = Deadline.after(ask.seconds)
         messages = await write_messages(driver, ask)
         runs_tools = ask.tools is not None
-        call = Call(driver, deadline, collector, ask.response_model, runs_tools, ask.before_request)
+        call = Call(
+            driver, deadline, collector, ask.response_model, runs_tools, ask.before_request, self._scrub
+        )
         request = with_messages(ask, messages)
         work = turn_chunks(call, self.answer, request, ask.tools, ToolPolicy(), Turn())
         async with aclosing(work) as chunks:
@@ -118,6 +120,10 @@ class LLM(Batches):
 
             return heard(self._hooks, call, self._provider, request, self._retry)
         return answer_chunks(call, self._provider, request, self._retry)
+
+    def _scrub(self, text: str) -> str:
+        """Replace the provider's key wherever it stands in *text*."""
+        return self._provider.scrub(text) if isinstance(self._provider, KeepsSecrets) else text
 
     @overload
     def on(

@@ -125,7 +125,9 @@ class BasicSession(Generates):
             if tools is not None and self.mcp_client is not None:
                 tools = [*tools, *await served_tools(driver, self.mcp_client, deadline)]
                 request = replace(request, tools=as_specs(tools))
-            call = Call(driver, deadline, collector, ask.response_model, tools is not None)
+            runs_tools = tools is not None
+            scrub = llm._scrub  # pyright: ignore[reportPrivateUsage]
+            call = Call(driver, deadline, collector, ask.response_model, runs_tools, scrub=scrub)
             turn = Turn()
             work = turn_chunks(call, llm.answer, request, tools, self.tool_policy, turn)
             async with aclosing(work) as chunks:

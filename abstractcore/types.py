@@ -16,7 +16,7 @@ FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "other"
 BatchState = Literal[
     "validating", "in_progress", "finalizing", "completed", "failed", "expired", "cancelling", "cancelled"
 ]
-EventKind = Literal["model_call", "model_answer", "tool_call", "tool_result"]
+EventKind = Literal["model_call", "model_answer", "tool_call", "tool_progress", "tool_result"]
 Role = Literal["system", "user", "assistant", "tool"]
 Thinking = bool | Literal["low", "medium", "high"] | None
 

@@ -43,6 +43,8 @@ class Call:
     runs_tools: bool = False
     """Whether an answer that calls tools is not the last word, and so need not follow the schema."""
     before_request: BeforeRequest | None = None
+    scrub: Callable[[str], str] = str
+    """Takes the provider's key out of what a tool says when it fails."""
 
 
 BeforeRequest = Callable[["Driver", "Deadline"], Awaitable[None]]

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from abstractcore.drivers.generators import Nested
+from abstractcore.drivers.interleave import interleaved
 from abstractcore.generation.collect import assistant_message
 from abstractcore.generation.structured import insist
 from abstractcore.generation.tool_runs import ToolPolicy, ToolRun, run_call, runnable
@@ -86,7 +87,7 @@ async def rounds(
             if end is not None:
                 yield replace(end, agent=policy.agent, iteration=iteration, usage=response.usage)
             return
-        runs = [ToolRun(each) for each in _with_own_ids(response.tool_calls, asked.messages)]
+        runs = [ToolRun(each, call.scrub) for each in _with_own_ids(response.tool_calls, asked.messages)]
         if iteration + 1 < policy.max_iterations:
             called = _Called(call, runs, tools, policy, asked, iteration)
             async with aclosing(Nested(called.chunks())) as chunks:
@@ -120,33 +121,32 @@ class _Called:
     iteration: int
 
     async def chunks(self) -> AsyncGenerator[StreamChunk]:
-        """Run the calls, one after the other or side by side; progress and results in call order."""
-        is_concurrent = self.policy.concurrent and len(self.runs) > 1
-        if is_concurrent:
-            await self._side_by_side()
-        for run in self.runs:
-            if not is_concurrent:
+        """Run the calls, one after the other or side by side: progress as it comes, results in call order."""
+        for runs in [self.runs] if self.policy.concurrent else [[run] for run in self.runs]:
+            for run in runs:
                 self.policy.tell("tool_call", self.iteration, tool_call=run.call)
-                async with aclosing(Nested(self._texts(run))) as texts:
-                    async for text in texts:
-                        yield self._chunk(run, text)
-            for text in run.progress:
-                yield self._chunk(run, text)
-            self.policy.tell("tool_result", self.iteration, tool_call=run.call, content=run.result)
-            yield self._chunk(run, run.result)
+            async with aclosing(Nested(self._progress(runs))) as steps:
+                async for run, text in steps:
+                    self.policy.tell("tool_progress", self.iteration, tool_call=run.call, content=text)
+                    yield self._chunk(run, text)
+            for run in runs:
+                self.policy.tell("tool_result", self.iteration, tool_call=run.call, content=run.result)
+                yield self._chunk(run, run.result)
 
-    async def _side_by_side(self) -> None:
-        for run in self.runs:
-            self.policy.tell("tool_call", self.iteration, tool_call=run.call)
+    async def _progress(self, runs: Sequence[ToolRun]) -> AsyncGenerator[tuple[ToolRun, str]]:
+        works = [partial(self._work, run) for run in runs]
+        source = interleaved(self.call.driver, works) if len(works) > 1 else works[0]()
         try:
-            await self.call.driver.gather([partial(self._silently, run) for run in self.runs])
+            async with aclosing(Nested(source)) as steps:
+                async for step in steps:
+                    yield step
         except BaseExceptionGroup as failures:
-            raise _one_of(failures) from None
+            raise (_one_of(failures) if len(works) > 1 else failures) from None
 
-    async def _silently(self, run: ToolRun) -> None:
+    async def _work(self, run: ToolRun) -> AsyncGenerator[tuple[ToolRun, str]]:
         async with aclosing(Nested(self._texts(run))) as texts:
             async for text in texts:
-                run.progress.append(text)
+                yield run, text
 
     def _texts(self, run: ToolRun) -> AsyncGenerator[str]:
         context = ToolContext(run.call, tuple(self.asked.messages), self.policy.agent, self.iteration)

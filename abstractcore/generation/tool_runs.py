@@ -10,10 +10,14 @@ import inspect
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from abstractcore.codecs.error_words import masked
 from abstractcore.drivers.generators import Nested
+from abstractcore.drivers.interleave import interleaved
+from abstractcore.drivers.keys import without_environment_keys
 from abstractcore.drivers.threads import call_bounded
 from abstractcore.errors import (
     AsyncToolError,
@@ -30,7 +34,7 @@ from abstractcore.tools.decorator import Tool
 from abstractcore.types import AgentEvent, EventKind, ToolCall
 
 if TYPE_CHECKING:
-    from abstractcore.drivers.base import Deadline, Driver
+    from abstractcore.drivers.base import Deadline, Driver, Mailbox
 
 Approve = Callable[[ToolCall], "bool | str | Awaitable[bool | str]"]
 
@@ -70,15 +74,16 @@ class ToolRun:
     """A call on its way; *result* is what the model will read."""
 
     call: ToolCall
+    scrub: Callable[[str], str] = str
+    """Takes the provider's key out of a text."""
     result: str = _NOT_RUN
-    progress: list[str] = field(default_factory=list[str])
     failure: Exception | None = None
     """What went wrong, when the result says so."""
 
     def fail(self, failure: Exception, told: str) -> None:
         """Let the model read *told* of a failure."""
         self.failure = failure
-        self.result = _failure(told)
+        self.result = _failure(masked(without_environment_keys(self.scrub(told))))
 
 
 def runnable(
@@ -116,7 +121,7 @@ async def run_call(
     context: ToolContext,
     deadline: Deadline,
 ) -> AsyncGenerator[str]:
-    """Run one call; what a generator tool yields comes out as it happens.
+    """Run one call; what a generator tool yields, and any tool tells its context, comes out as it happens.
 
     Raises MCPConnectionError, MCPToolsChangedError, ClosedError and AsyncToolError, whoever raised them,
     and RequestTimeoutError when *deadline*, the turn's own, has passed.
@@ -128,9 +133,7 @@ async def run_call(
         tool = _known(run.call, tools)
         await _check_approved(driver, run.call, policy, deadline)
         arguments = tool.validate(run.call.arguments)
-        if tool.context_parameter is not None:
-            arguments[tool.context_parameter] = context
-        async with aclosing(Nested(_work(driver, tool, arguments, limit, run))) as texts:
+        async with aclosing(Nested(_told_work(driver, tool, arguments, context, limit, run))) as texts:
             async for text in texts:
                 yield text
     except _ENDS_THE_TURN:
@@ -196,6 +199,34 @@ async def _check_approved(driver: Driver, call: ToolCall, policy: ToolPolicy, de
     if verdict is not True:
         reason = f": {verdict}" if verdict else ""
         raise ToolError(f"the call of {call.name} was refused{reason}")
+
+
+def _told_work(
+    driver: Driver,
+    tool: Tool[..., Any],
+    arguments: dict[str, Any],
+    context: ToolContext,
+    limit: _Limit,
+    run: ToolRun,
+) -> AsyncGenerator[str]:
+    """Do the work; a tool that takes the context can tell its progress, wherever it runs."""
+    if tool.context_parameter is None:
+        return _work(driver, tool, arguments, limit, run)
+    mailbox: Mailbox[str] = driver.mailbox()
+    context = replace(context, tell=lambda text: mailbox.put(_text(text)))
+    arguments = {**arguments, tool.context_parameter: context}
+    return _heard(driver, partial(_work, driver, tool, arguments, limit, run), mailbox)
+
+
+async def _heard(
+    driver: Driver, work: Callable[[], AsyncGenerator[str]], mailbox: Mailbox[str]
+) -> AsyncGenerator[str]:
+    try:
+        async with aclosing(Nested(interleaved(driver, [work], mailbox))) as texts:
+            async for text in texts:
+                yield text
+    except BaseExceptionGroup as failures:  # of the one work
+        raise failures.exceptions[0] from None
 
 
 async def _work(

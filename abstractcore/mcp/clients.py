@@ -14,6 +14,7 @@ from abstractcore.mcp.pins import Pins
 from abstractcore.mcp.portal import Portal, Put
 from abstractcore.mcp.servers import Progress, Servers
 from abstractcore.mcp.sources import ServerOptions, Source, sources_of
+from abstractcore.tools.context import ToolContext
 from abstractcore.tools.decorator import Tool
 from abstractcore.types import ToolSpec
 
@@ -138,9 +139,9 @@ class AsyncMCPClient(_Client):
         self._abandoned.atexit = False
 
     def _tool(self, spec: ToolSpec) -> Tool[..., Any]:
-        async def call(**arguments: Any) -> str:
+        async def call(*, abstractcore_context: ToolContext | None = None, **arguments: Any) -> str:
             try:
-                return await self.call_tool(spec.name, arguments)
+                return await self.call_tool(spec.name, arguments, progress=_teller(abstractcore_context))
             except RequestTimeoutError as failure:
                 raise ToolError(failure.message) from None
 
@@ -235,13 +236,25 @@ class MCPClient(_Client):
         self._abandoned.atexit = False
 
     def _tool(self, spec: ToolSpec) -> Tool[..., Any]:
-        def call(**arguments: Any) -> str:
+        def call(*, abstractcore_context: ToolContext | None = None, **arguments: Any) -> str:
             try:
-                return self.call_tool(spec.name, arguments)
+                return self.call_tool(spec.name, arguments, progress=_teller(abstractcore_context))
             except RequestTimeoutError as failure:
                 raise ToolError(failure.message) from None
 
         return Tool(call, name=spec.name, description=spec.description, parameters=spec.parameters)
+
+
+def _teller(context: ToolContext | None) -> Callable[[float, float | None, str | None], None] | None:
+    """Give what tells a server's progress to the run that a tool is called in, if it is called in one."""
+    if context is None or context.tell is None:
+        return None
+
+    def tell(done: float, total: float | None, message: str | None) -> None:
+        steps = f"{done:g}" if total is None else f"{done:g}/{total:g}"
+        context.progress(f"{steps} {message}" if message else steps)
+
+    return tell
 
 
 async def _nothing(_: Servers) -> None:

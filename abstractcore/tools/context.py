@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from abstractcore.types import Message, ToolCall
 
@@ -20,3 +20,9 @@ class ToolContext:
     messages: Sequence[Message] = ()
     agent: str | None = None
     iteration: int = 0
+    tell: Callable[[str], None] | None = field(default=None, repr=False, compare=False)
+
+    def progress(self, text: str) -> None:
+        """Tell how far the tool is, from any thread: a chunk of the stream, and an event of the run."""
+        if self.tell is not None:
+            self.tell(text)

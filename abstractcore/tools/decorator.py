@@ -27,7 +27,7 @@ class Tool(Generic[P, R]):
     """A function, and what a model is told of it.
 
     Calling it calls the function. In a class it binds like a method. *parameters* is given
-    for a function whose JSON Schema was written elsewhere; its type hints are then not read.
+    for a function whose JSON Schema was written elsewhere; of its type hints ToolContext alone is read.
     """
 
     def __init__(
@@ -171,7 +171,8 @@ def _declare(
     function: Any, name: str | None, description: str | None, parameters: Mapping[str, Any] | None
 ) -> Declaration | GivenDeclaration:
     if parameters is not None:
-        return GivenDeclaration(name or getattr(function, "__name__", ""), description or "", parameters)
+        own_name = name or getattr(function, "__name__", "")
+        return GivenDeclaration(function, own_name, description or "", parameters)
     if name is None and description is None:
         return declared(function)
     return Declaration(function, name=name, description=description)

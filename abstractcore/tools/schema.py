@@ -18,6 +18,7 @@ from abstractcore.tools.signature import (
     EMPTY,
     Parameter,
     check_is_function,
+    context_parameter,
     global_names,
     is_context,
     is_plain,
@@ -182,16 +183,23 @@ class GivenDeclaration:
     """A tool whose JSON Schema was written elsewhere; the arguments' types are left to who wrote it."""
 
     takes_self = False
-    context_parameter = None
 
-    def __init__(self, name: str, description: str, parameters: Mapping[str, Any]) -> None:
+    def __init__(
+        self, function: Callable[..., Any], name: str, description: str, parameters: Mapping[str, Any]
+    ) -> None:
         self.name = check_name(name)
         self.description = description
+        self._function = function
         self.spec = ToolSpec(name, description, _object_schema(name, parameters))
 
     def callable_spec(self) -> ToolSpec:
         """Give the spec."""
         return self.spec
+
+    @cached_property
+    def context_parameter(self) -> str | None:
+        """The parameter that takes the ToolContext."""
+        return context_parameter(self._function)
 
     def validate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Give the arguments as they are, when none is missing and none is unknown."""

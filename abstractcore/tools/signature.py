@@ -117,6 +117,22 @@ def is_context(hint: Any) -> bool:
     return hint is ToolContext or ToolContext in typing.get_args(hint)
 
 
+def context_parameter(function: Callable[..., Any]) -> str | None:
+    """Name the parameter that is annotated ToolContext, of a function whose other hints are not read."""
+    try:
+        parameters = _signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    names = global_names(function)
+    for parameter in parameters:
+        annotation = parameter.annotation
+        if "ToolContext" in (annotation if isinstance(annotation, str) else repr(annotation)):
+            with contextlib.suppress(NameError, ConfigurationError):
+                if is_context(_hint(parameter.name, annotation, names, "")):
+                    return parameter.name
+    return None
+
+
 def is_plain(hint: Any) -> bool:
     """Whether every *hint* of this kind has a JSON Schema, so that pydantic can wait."""
     if any(hint is plain for plain in _PLAIN) or is_context(hint):

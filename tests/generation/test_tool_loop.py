@@ -13,7 +13,9 @@ from abstractcore import (
     BasicSession,
     StructuredOutputError,
     ToolContext,
+    ToolError,
     UnsupportedFeatureError,
+    fallback,
     tool,
 )
 from tests.fakes import openai_chat
@@ -178,6 +180,39 @@ def test_e3_a_failure_whose_words_are_no_unicode_reaches_the_model(surface: Surf
     assert "no such file: caf?" in results(server, 1)[0]
 
 
+@pytest.mark.parametrize("kind", ["llm", "session", "fallback"])
+def test_a_key_in_a_tool_s_failure_reaches_nobody(
+    surface: Surface, server: FakeServer, kind: str, monkeypatch: pytest.MonkeyPatch
+):
+    """FAULTS 1.6: the provider's own, one of the environment, and what looks like one."""
+    monkeypatch.setenv("WEATHER_API_KEY", "weather-0123456789")
+    keys = ("own-key-of-the-llm-9", "weather-0123456789", "sk-live-0123456789abcdef")
+
+    @tool
+    def fail() -> None:
+        """Fail."""
+        raise RuntimeError(f"no answer from https://x.example/?a={keys[0]}&b={keys[1]}, Bearer {keys[2]}")
+
+    @tool
+    def refuse() -> None:
+        """Refuse."""
+        raise ToolError(f"refused: {keys[0]}")
+
+    events: list[Any] = []
+    server.replies(calls([("fail", {}), ("refuse", {})]), text("Sorry."))
+    llm = server.llm(api_key=keys[0])
+    asked: Any = fallback([llm]) if kind == "fallback" else llm
+    if kind == "session":
+        asked = BasicSession(llm)
+        asked.tool_policy = replace(asked.tool_policy, events=events.append)
+    chunks = surface.stream(asked, "?", tools=[fail, refuse], run_tools=True)
+
+    history = asked.messages if kind == "session" else []
+    everything = "".join(map(str, [chunks, events, history, results(server, 1)]))
+    assert "no answer from https://x.example" in everything
+    assert [key for key in keys if key in everything] == []
+
+
 def test_f2_a_model_that_calls_on_gives_no_typed_answer(surface: Surface, server: FakeServer):
     """B9: with a schema what it says at the bound is no answer, and never None."""
     server.route = lambda request: call("add", a=1, b=2)
@@ -217,6 +252,76 @@ def test_a_generator_tool_streams_its_progress(surface: Surface, server: FakeSer
     assert [c.content for c in chunks if c.phase == "tool_calling"] == ["", "0;", "1;", "0;1;"]
     assert [c.phase for c in chunks].count("done") == 1
     assert chunks[-1].iteration == 1
+
+
+@pytest.mark.parametrize("concurrent", [False, True], ids=["in turn", "side by side"])
+def test_any_tool_may_tell_its_progress_by_its_context(
+    surface: Surface, server: FakeServer, concurrent: bool
+):
+    """It is streamed as what a generator yields is, and an event; it is no part of the result."""
+
+    @tool
+    def dig(depth: int, context: ToolContext) -> str:
+        """Dig."""
+        for metre in range(depth):
+            context.progress(f"{metre} m")
+        return "dug"
+
+    events: list[Any] = []
+    server.replies(calls([("dig", {"depth": 1}), ("dig", {"depth": 2})]), text("Done."))
+    session = BasicSession(server.llm(), tools=[dig])
+    session.tool_policy = replace(session.tool_policy, concurrent=concurrent, events=events.append)
+    chunks = surface.stream(session, "?", run_tools=True)
+
+    told = [c.content for c in chunks if c.phase == "tool_calling" and c.content]
+    assert (sorted(told) if concurrent else told) == (
+        ["0 m", "0 m", "1 m", "dug", "dug"] if concurrent else ["0 m", "dug", "0 m", "1 m", "dug"]
+    )
+    assert [e.content for e in events if e.kind == "tool_progress"] == [t for t in told if t != "dug"]
+    assert results(server, 1) == ["dug", "dug"]
+
+
+def test_a_context_that_outlives_its_tool_tells_nobody(surface: Surface, server: FakeServer):
+    kept: list[ToolContext] = []
+
+    @tool
+    def keep(context: ToolContext) -> str:
+        """Keep."""
+        kept.append(context)
+        return "kept"
+
+    server.replies(call("keep"), text("Done."))
+    assert surface.generate(server.llm(), "?", tools=[keep], run_tools=True).content == "Done."
+    kept[0].progress("late")
+    ToolContext().progress("nowhere")
+
+
+def test_e4_the_progress_of_tools_side_by_side_comes_as_it_comes(surface: Surface, server: FakeServer):
+    """Each waits for a word that it is given only once the other's progress has been read."""
+    go_on = {name: threading.Event() for name in "ab"}
+
+    @tool
+    def step(name: str):
+        """Step."""
+        yield f"{name} began"
+        assert go_on[name].wait(5)
+        yield f"{name} went on"
+
+    server.replies(calls([("step", {"name": n}) for n in "ab"]), text("Done."))
+    session = BasicSession(server.llm(), tools=[step])
+    session.tool_policy = replace(session.tool_policy, concurrent=True)
+    told: list[str] = []
+    with surface.open_stream(session, "?", run_tools=True) as stream:
+        while (chunk := stream.next()) is not None:
+            if chunk.phase == "tool_calling" and chunk.content:
+                told.append(chunk.content)
+            if {"a began", "b began"} <= set(told):
+                go_on["b"].set()
+            if "b went on" in told:
+                go_on["a"].set()
+
+    assert set(told[:2]) == {"a began", "b began"}
+    assert told[2:] == ["b went on", "a went on", "a begana went on", "b beganb went on"]
 
 
 def test_a_tool_is_given_the_context_it_asks_for(surface: Surface, server: FakeServer):

@@ -28,7 +28,7 @@ from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import Surface
 from tests.fakes.wires import Wire
 from tests.mcp.conftest import Connect, children
-from tests.mcp.toolboxes import Toolbox
+from tests.mcp.toolboxes import Toolbox, on_mcp_server
 
 
 @tool
@@ -67,6 +67,25 @@ def test_g1_an_agent_calls_them_too(surface: Surface, connect: Connect, box: Too
     results = [message["content"] for message in agent.messages if message["role"] == "tool"]
     assert results[0] == "3"
     assert json.loads(results[1])["city"] == "Paris"
+
+
+@pytest.mark.parametrize("as_program", [False, True], ids=["in process", "program"])
+def test_g1_a_server_s_progress_is_streamed_by_the_agent_that_calls_it(
+    surface: Surface, connect: Connect, program: dict[str, Any], server: FakeServer, as_program: bool
+):
+    """As that of a native tool, and as an event."""
+    server.replies(call("count", to=2), text("Done."))
+    client = module(surface).client(server.llm())
+    client.mcp_client = connect(**(program if as_program else {"server": on_mcp_server().server}))
+    events: list[abstractcore.AgentEvent] = []
+    agent = module(surface).Agent(client, events=events.append)
+
+    chunks = whole(surface, lambda: agent.run("Count.", stream=True))
+
+    progress = ["1/2 at 1", "2/2 at 2"]
+    assert [c.content for c in chunks if c.phase == "tool_calling" and c.content] == [*progress, "counted"]
+    assert [e.content for e in events if e.kind == "tool_progress"] == progress
+    assert agent.messages[2]["content"] == "counted"
 
 
 def test_g3_a_failing_tool_of_a_server_is_a_tool_message(

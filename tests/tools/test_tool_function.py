@@ -181,6 +181,7 @@ def test_a_context_parameter_is_not_told_to_the_model():
         "messages": (),
         "agent": None,
         "iteration": 0,
+        "tell": None,
     }
 
 
