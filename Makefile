@@ -23,10 +23,10 @@ help:
 demo: $(VENV)/.local
 	@$(BIN)/python examples/quickstart.py
 
-test: $(VENV)/.mlx $(VENV)/.huggingface $(VENV)/.embeddings $(VENV)/.npm
+test: $(VENV)/.clusters $(VENV)/.mlx $(VENV)/.huggingface $(VENV)/.embeddings $(VENV)/.npm
 	@$(BIN)/pytest $(ARGS)
 
-test-all: lint types $(VENV)/.mlx $(VENV)/.embeddings $(VENV)/.npm $(VENV)/.transformers $(VENV)/.llamacpp
+test-all: lint types $(VENV)/.clusters $(VENV)/.mlx $(VENV)/.embeddings $(VENV)/.npm $(VENV)/.transformers $(VENV)/.llamacpp
 	@$(BIN)/pytest -m "" $(ARGS)
 
 lint: $(VENV)/.dev
@@ -113,6 +113,12 @@ $(VENV)/.mlx: $(VENV)/.dev
 	@echo "Installing mlx-lm, for the MLX engine ..."
 	@if $(PIP) install --editable '.[mlx]'; then touch $@; \
 	else echo "mlx-lm cannot be installed here: the tests that need it will be skipped." >&2; fi
+
+# Ray and Dask, whose clusters the tests make on this machine.
+$(VENV)/.clusters: $(VENV)/.dev
+	@echo "Installing Ray and Dask, for abstractcore.distributed ..."
+	@if $(PIP) install --editable '.[ray,dask]'; then touch $@; \
+	else echo "Ray or Dask cannot be installed here: the tests that need it will be skipped." >&2; fi
 
 # The HuggingFace engine on PyTorch's build for CPUs: any other is some gigabytes large.
 $(VENV)/.huggingface: $(VENV)/.dev

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # what a type checker reads; at run time __getattr__ finds the same names
-    from abstractcore import aio, errors, models, testing, tools, types
+    from abstractcore import aio, distributed, errors, models, testing, tools, types
     from abstractcore.agents.agent import Agent
     from abstractcore.agents.printing import pretty_print
     from abstractcore.agents.workflows import Chain, EvaluatorOptimizer, Parallel, Router
@@ -145,6 +145,7 @@ __all__ = [
     "chat",
     "client",
     "create_llm",
+    "distributed",
     "errors",
     "fallback",
     "models",
@@ -155,7 +156,7 @@ __all__ = [
     "types",
 ]
 
-_ROOMS = ("aio", "errors", "models", "testing", "tools", "types")
+_ROOMS = ("aio", "distributed", "errors", "models", "testing", "tools", "types")
 _HOME = {
     "Agent": "agents.agent",
     "pretty_print": "agents.printing",

@@ -206,7 +206,5 @@ class Batch:
         found = _CUSTOM_ID.fullmatch(custom_id)
         index = -1 if found is None else int(found[1])
         if index < 0 or (self._prompts is not None and index >= len(self._prompts)):
-            raise ConfigurationError(
-                f"the batch was made of other prompts: a result is named {custom_id!r}"
-            )
+            raise ConfigurationError(f"the batch was made of other prompts: a result is named {custom_id!r}")
         return index

@@ -12,6 +12,7 @@ from tests.docs.answers import SLOW, TEXT
 from tests.docs.conftest import TINY_MODEL, Run, no_engine
 from tests.docs.pages import EXAMPLES, ROOT
 from tests.fakes.server import FakeServer
+from tests.real.processes import absent
 
 FOLDER = ROOT / "examples"
 OPENAI = ("openai", "gpt-5-mini")
@@ -43,7 +44,7 @@ LOCAL: dict[str, tuple[tuple[str, ...], str]] = {
     "agent_local.py": ((), "Where is the lamp?"),
 }
 #: Those that need a server of their own: test_agent_examples.py runs them.
-SERVED = ("agent_files.py", "agent_server.py")
+SERVED = ("agent_files.py", "agent_server.py", "distributed_map.py")
 
 
 def test_every_example_is_run_here() -> None:
@@ -71,6 +72,15 @@ def test_a_saved_conversation_goes_on(run_python: Run) -> None:
     run_python(*arguments, "My name is Alice.")
 
     assert "Your name is Alice." in run_python(*arguments, "What is my name?")
+
+
+def test_a_cluster_of_dask_answers(run_python: Run, docs_server: FakeServer) -> None:
+    if importlib.util.find_spec("distributed") is None:
+        absent("distributed is not installed: `make test` does that")
+
+    told = run_python(FOLDER / "distributed_map.py", "openai:gpt-5-mini", "30", "dask")
+
+    assert f"30 answers, 0 failures; the last: {TEXT}" in told
 
 
 def test_a_batch_is_read_by_a_second_run(run_python: Run) -> None:
