@@ -194,7 +194,12 @@ class LLM(Batches):
         self._check_open()
         seconds = check_timeout(timeout) or self._defaults.get("timeout") or DEFAULT_TIMEOUT
         plan = make_plan(self.model, **asked)
-        return await embedded(driver, self._provider, self._retry, plan, Deadline.after(seconds))
+        work = embedded(driver, self._provider, self._retry, plan, Deadline.after(seconds))
+        if calls_are_watched():
+            from abstractcore.generation.watched import watched_embed
+
+            return await watched_embed(self._provider, plan.request, work)
+        return await work
 
     def embed(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from abstractcore.generation.tool_runs import ToolRun
     from abstractcore.providers.base import Provider
     from abstractcore.tools.decorator import Tool
-    from abstractcore.types import GenerateRequest, StreamChunk
+    from abstractcore.types import EmbeddingResponse, EmbedRequest, GenerateRequest, StreamChunk
 
 # Where the conventions have another word for a provider than we.
 _PROVIDERS = {"gemini": "gcp.gemini", "mistral": "mistral_ai", "xai": "x_ai"}
@@ -79,18 +79,24 @@ async def _traced(
             yield chunk
 
 
-def _begin_chat(provider: Provider, request: GenerateRequest) -> Operation:
+def _asked_at(provider: Provider, model: str) -> dict[str, Any]:
+    """Say who is asked, and where that is a server."""
+    who = {
+        "gen_ai.provider.name": _PROVIDERS.get(provider.name, provider.name),
+        "gen_ai.request.model": model,
+    }
     address = provider.address if isinstance(provider, Addressed) else None
-    host, port = address or (None, None)
+    return who if address is None else {**who, "server.address": address[0], "server.port": address[1]}
+
+
+def _begin_chat(provider: Provider, request: GenerateRequest) -> Operation:
+    where = _asked_at(provider, request.model)
     thinking = request.thinking if isinstance(request.thinking, str) else None
     chat = Operation(
         "chat",
         request.model,
         {
-            "gen_ai.provider.name": _PROVIDERS.get(provider.name, provider.name),
-            "gen_ai.request.model": request.model,
-            "server.address": host,
-            "server.port": port,
+            **where,
             "gen_ai.request.stream": True if request.stream else None,
             "gen_ai.request.temperature": request.temperature,
             "gen_ai.request.top_p": request.top_p,
@@ -103,7 +109,7 @@ def _begin_chat(provider: Provider, request: GenerateRequest) -> Operation:
             "gen_ai.request.reasoning.level": thinking,
             "gen_ai.output.type": None if request.schema is None else "json",
         },
-        asks_server=address is not None,
+        asks_server="server.address" in where,
     )
     if chat.keeps_content:
         chat.note(content.asked(request))
@@ -134,13 +140,37 @@ def _note_answer(chat: Operation, call: Call, done: StreamChunk) -> None:
             "gen_ai.response.finish_reasons": None if done.finish_reason is None else [done.finish_reason],
         }
     )
-    usage = done.usage or Usage()
-    chat.note(usage_attributes(usage))
-    for kind, tokens in (("input", usage.input_tokens), ("output", usage.output_tokens)):
-        if tokens is not None:
-            chat.record(telemetry.TOKENS, tokens, {"gen_ai.token.type": kind})
+    _note_usage(chat, done.usage or Usage())
     if chat.keeps_content:
         chat.note(content.answered(call.collector.response()))
+
+
+def _note_usage(operation: Operation, usage: Usage) -> None:
+    operation.note(usage_attributes(usage))
+    for kind, tokens in (("input", usage.input_tokens), ("output", usage.output_tokens)):
+        if tokens is not None:
+            operation.record(telemetry.TOKENS, tokens, {"gen_ai.token.type": kind})
+
+
+async def watched_embed(
+    provider: Provider, request: EmbedRequest, work: Coroutine[Any, Any, EmbeddingResponse]
+) -> EmbeddingResponse:
+    """Embed as *work* does, in one span however many requests it takes."""
+    where = _asked_at(provider, request.model)
+    operation = Operation("embeddings", request.model, where, asks_server="server.address" in where)
+
+    def note(response: EmbeddingResponse) -> None:
+        told = {
+            "gen_ai.response.model": response.model,
+            "gen_ai.embeddings.dimension.count": response.dimensions,
+        }
+        operation.note(told)
+        _note_usage(operation, response.usage)
+        line = "%s %s: embedded %d texts in %.3f s"
+        count = len(response.vectors)
+        logs.CALLS.write(logs.DEBUG, line, provider.name, request.model, count, operation.seconds())
+
+    return await operation.around(work, note)
 
 
 async def watched_tool(

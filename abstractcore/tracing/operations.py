@@ -5,7 +5,7 @@ The names are those of OpenTelemetry's conventions for generative AI. Knows no m
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping
 from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -117,6 +117,19 @@ class Operation:
         self.record(_DURATIONS[self._kind][0], self.seconds())
         if self._span is not None:
             self._span.end()
+
+    async def around(self, work: Coroutine[Any, Any, T], last_words: Callable[[T], None]) -> T:
+        """Await *work* in the span, and end with it; *last_words* is called with what it gives."""
+        try:
+            with self._current():
+                result = await work
+            last_words(result)
+            return result
+        except BaseException as failure:
+            self.fail(failure)
+            raise
+        finally:
+            self.end()
 
     async def steps(
         self, source: AsyncGenerator[T], last_words: Callable[[Operation], None] | None = None

@@ -18,7 +18,8 @@ from abstractcore import BasicSession, IncompleteStreamError, create_llm, fallba
 from abstractcore.errors import RateLimitError
 from abstractcore.testing import ScriptedLLM, thinking
 from tests.fakes.any_wire import call, error, held_after, text, unfinished
-from tests.fakes.replies import WaitFor
+from tests.fakes.replies import Reply, WaitFor, whole
+from tests.fakes.requests import Recorded
 from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import Surface, WholeOrStream
 from tests.tracing.conftest import Kept
@@ -350,3 +351,27 @@ def test_a_model_of_google_s_is_named_as_the_conventions_do(kept: Kept, server: 
         llm.generate(PROMPT)
 
     assert (kept.spans[0].attributes or {})["gen_ai.provider.name"] == "gcp.gemini"
+
+
+def test_embeddings_are_one_span(kept: Kept, surface: Surface, server: FakeServer) -> None:
+    """However many requests they take."""
+
+    def vectors(request: Recorded | None) -> Any:
+        assert request is not None
+        data = [{"index": at, "embedding": [1.0, 2.0]} for at, _ in enumerate(request.json["input"])]
+        body = {"model": "small", "data": data, "usage": {"prompt_tokens": 3, "total_tokens": 3}}
+        return whole(200, body).steps(request)
+
+    server.replies(Reply(vectors))
+    llm = server.llm(model="small")
+
+    surface.call(llm, "embed", ["a", "b", "c"], batch_size=2)
+
+    [span] = kept.spans
+    assert (span.name, span.kind) == ("embeddings small", SpanKind.CLIENT)
+    told = dict(span.attributes or {})
+    assert told["gen_ai.usage.input_tokens"] == 6
+    assert told["gen_ai.embeddings.dimension.count"] == 2
+    assert told["server.port"] == server.port
+    [tokens] = kept.points("gen_ai.client.token.usage")
+    assert (tokens.attributes["gen_ai.token.type"], tokens.sum) == ("input", 6)
