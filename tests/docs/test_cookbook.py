@@ -197,7 +197,7 @@ async def test_a_visitor_that_leaves_ends_the_request_and_leaves_no_trace(
             async for line in page.aiter_lines():
                 if "Once" in line:
                     break
-        await docs_server.until(lambda server: server.disconnects == 1)
+        await docs_server.until(lambda server: server.disconnects == 1, timeout=10)
         await browser.get(chat + "/chat/ann", params={"text": "Bye."})
 
     last = [words for kind, words in sent(docs_server.requests[-1]).turns if kind != "system"]
@@ -224,7 +224,7 @@ def test_ctrl_c_ends_the_answer_and_not_the_program(
     assert program.returncode == 0, rest
     assert re.search(r"\[stopped after \d+ characters\]", rest)
     assert "Rust is fast." in rest
-    assert docs_server.disconnects == 1
+    docs_server.wait_for(lambda server: server.disconnects == 1, timeout=10)
 
 
 def test_a_refused_tool_is_not_run(cook: Cook, docs_server: FakeServer) -> None:
@@ -316,7 +316,7 @@ def test_the_slower_one_is_cancelled(cook: Cook, docs_server: FakeServer) -> Non
     docs_server.route = _anthropic_answers(Reply(lambda _: [Hang()]))
 
     assert f"anthropic {TEXT}" in cook("production", "Ask two, take the first")
-    docs_server.wait_for(lambda server: server.disconnects >= 1)
+    docs_server.wait_for(lambda server: server.disconnects == 1, timeout=10)
 
 
 def test_a_call_is_one_line_of_json(cook: Cook, docs_server: FakeServer) -> None:

@@ -31,6 +31,9 @@ pytestmark = pytest.mark.timeout(300)  # the build is the first test's, on a mac
 
 def build(source: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     """What `make docs` does: any warning is a failure."""
+    for package in ("sphinx", "myst_parser", "furo"):
+        if importlib.util.find_spec(package) is None:
+            absent(f"{package} is missing: pip install --group docs")
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-c", str(source / "docs")]
     command += ["-d", str(folder / "doctrees"), str(source), str(folder / "site")]
     return subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
@@ -38,9 +41,6 @@ def build(source: Path, folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    for package in ("sphinx", "myst_parser", "furo"):
-        if importlib.util.find_spec(package) is None:
-            absent(f"{package} is missing: pip install --group docs")
     folder = tmp_path_factory.mktemp("built")
     done = build(ROOT, folder)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -104,10 +104,11 @@ def test_the_site_fetches_nothing(site: Path) -> None:
     assert fetching + styled == []
 
 
-def test_a_broken_link_fails_the_build(site: Path, tmp_path: Path) -> None:
+def test_a_broken_link_fails_the_build(tmp_path: Path) -> None:
     source = tmp_path / "source"
     (source / "docs").mkdir(parents=True)
-    shutil.copy(DOCS / "conf.py", source / "docs")
+    for name in ("conf.py", "site.css"):
+        shutil.copy(DOCS / name, source / "docs")
     (source / "docs" / "index.md").write_text(
         "# Documents\n\nSee [that](nowhere.md) and [this](#no-heading).\n"
     )
