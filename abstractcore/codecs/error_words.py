@@ -5,7 +5,6 @@ Knows every shape of error body that is known to us. Knows no status and no head
 
 from __future__ import annotations
 
-import html
 import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -235,6 +234,8 @@ def _plain(text: str) -> str:
     if text.startswith("<"):
         title = _TITLE.search(text)
         text = title.group(1) if title else _TAG.sub(" ", _HIDDEN.sub(" ", text))
+        import html  # with 50 KB of names, for the pages that gateways send
+
         text = html.unescape(text)[:200]
     return " ".join(text.split())
 

@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
-from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from abstractcore.drivers.base import Caller, Deadline
@@ -20,6 +19,8 @@ from abstractcore.drivers.stops import CURRENT, Stop
 from abstractcore.errors import AsyncToolError
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from abstractcore.drivers.base import HttpReply, HttpRequest, Senders
 
 _SLEEP_PIECE = 0.25
@@ -100,6 +101,8 @@ class BlockingBackground:
 
     async def stop(self) -> None:
         """End the job, and wait for it a little: a tool that runs cannot be ended."""
+        from concurrent.futures import wait
+
         self._word.say()
         wait([self._outcome], _PARTING)
 
@@ -168,6 +171,8 @@ class BlockingDriver:
 
 def _in_a_thread(job: Callable[[], Coroutine[Any, Any, T]], word: Stop) -> Future[T]:
     """Run *job* in a thread that a program which ends does not wait for, as it would for a pool's."""
+    from concurrent.futures import Future  # which brings logging: most programs ask one thing at a time
+
     outcome: Future[T] = Future()
     context = contextvars.copy_context()
     context.run(CURRENT.set, word)

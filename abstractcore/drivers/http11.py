@@ -6,21 +6,19 @@ Knows HTTP/1.1. Knows no stack of connections, no proxy and no compression.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import h11
 
 from abstractcore.drivers.network_errors import RemoteProtocolError
+from abstractcore.drivers.targets import RawHeaders, Target, raw_headers
 
 if TYPE_CHECKING:
     from abstractcore.drivers.base import HttpRequest
     from abstractcore.drivers.colours import Colour, Sockets
-    from abstractcore.drivers.targets import Target
 
 _HEAD_BYTES = 100 * 1024
 _SWITCHING_PROTOCOLS = 101
-RawHeaders = Sequence[tuple[bytes, bytes]]
 
 
 class Http11:
@@ -85,15 +83,3 @@ class Http11:
     def usable(self) -> bool:
         """Whether the connection can serve a request now: what an idle one can read is its end."""
         return self._idle and time.monotonic() <= self._expires and not self._stream.is_readable()
-
-
-def raw_headers(request: HttpRequest, target: Target) -> list[tuple[bytes, bytes]]:
-    """Give the headers as they are sent. The key enters here, and into no local that outlives the call."""
-    headers = [(b"Host", target.host_header)]
-    headers += [(name.encode("ascii"), value.encode()) for name, value in request.headers.items()]
-    if request.body:
-        headers.append((b"Content-Length", b"%d" % len(request.body)))
-    if request.secret is not None:
-        name, prefix, secret = request.secret
-        headers.append((name.encode("ascii"), (prefix + secret.reveal()).encode()))
-    return headers

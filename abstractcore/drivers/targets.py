@@ -1,17 +1,23 @@
-"""Where a request goes: a URL, taken apart once.
+"""Where a request goes, and its headers as they are sent: a URL is taken apart once.
 
-Knows URLs. Knows no socket.
+Knows URLs and headers. Knows no socket.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from abstractcore.drivers.base import HttpRequest
 
 _PORTS = {"http": 80, "https": 443}
 Origin = tuple[str, str, int]
 """A server: connections to it are alike."""
+RawHeaders = Sequence[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +51,15 @@ def target_of(url: str) -> Target:
     header = shown if port in (None, default) else f"{shown}:{port}"
     origin = (parts.scheme, host, port or default)
     return Target(*origin, path.encode("ascii"), header.encode("ascii"), origin)
+
+
+def raw_headers(request: HttpRequest, target: Target) -> list[tuple[bytes, bytes]]:
+    """Give the headers as they are sent. The key enters here, and into no local that outlives the call."""
+    headers = [(b"Host", target.host_header)]
+    headers += [(name.encode("ascii"), value.encode()) for name, value in request.headers.items()]
+    if request.body:
+        headers.append((b"Content-Length", b"%d" % len(request.body)))
+    if request.secret is not None:
+        name, prefix, secret = request.secret
+        headers.append((name.encode("ascii"), (prefix + secret.reveal()).encode()))
+    return headers

@@ -10,20 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import httpcore
 
-from abstractcore.drivers.http11 import RawHeaders, raw_headers
+from abstractcore.drivers.targets import RawHeaders, Target, raw_headers
 from abstractcore.drivers.tls import ssl_context
 
 if TYPE_CHECKING:
     from abstractcore.drivers.base import HttpRequest
-    from abstractcore.drivers.colours import Sockets
     from abstractcore.drivers.proxies import Proxy
-    from abstractcore.drivers.targets import Target
 
 
 class BlockingHttpcore:
     """One connection for threads."""
 
-    def __init__(self, sockets: Sockets, target: Target, keepalive: float, proxy: Proxy | None) -> None:
+    def __init__(self, sockets: Any, target: Target, keepalive: float, proxy: Proxy | None) -> None:
         options = _options(sockets, target, keepalive)
         self._core = (
             httpcore.HTTPConnection(_url(target).origin, **options)
@@ -58,7 +56,7 @@ class BlockingHttpcore:
 class LoopHttpcore:
     """One connection for an event loop."""
 
-    def __init__(self, sockets: Sockets, target: Target, keepalive: float, proxy: Proxy | None) -> None:
+    def __init__(self, sockets: Any, target: Target, keepalive: float, proxy: Proxy | None) -> None:
         options = _options(sockets, target, keepalive)
         self._core = (
             httpcore.AsyncHTTPConnection(_url(target).origin, **options)
@@ -116,7 +114,7 @@ def _lower(response: httpcore.Response) -> RawHeaders:
     return [(name.lower(), value) for name, value in response.headers]
 
 
-def _options(sockets: Sockets, target: Target, keepalive: float) -> dict[str, Any]:
+def _options(sockets: Any, target: Target, keepalive: float) -> dict[str, Any]:
     options: dict[str, Any] = {"network_backend": sockets, "keepalive_expiry": keepalive}
     if target.scheme == "https":
         options["ssl_context"] = ssl_context()

@@ -6,19 +6,16 @@ default. The variables are those that each service's own documentation names.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from abstractcore.codecs.anthropic_batches import AnthropicBatches
-from abstractcore.codecs.anthropic_messages import AnthropicMessages
 from abstractcore.codecs.base import Codec, EmbeddingCodec, EmbedLimits
-from abstractcore.codecs.batches import BatchCodec
-from abstractcore.codecs.ollama_chat import OllamaChat
-from abstractcore.codecs.ollama_embeddings import OllamaEmbeddings
-from abstractcore.codecs.openai_batches import OpenAIBatches
 from abstractcore.codecs.openai_chat import OpenAIChat
 from abstractcore.codecs.openai_embeddings import OpenAIEmbeddings
-from abstractcore.codecs.openai_responses import OpenAIResponses
+
+if TYPE_CHECKING:
+    from abstractcore.codecs.batches import BatchCodec
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +39,8 @@ class Endpoint:
     """The wires that `api=` chooses from; *codec* is the one at the row's own origin."""
     embeddings: EmbeddingCodec | None = None
     """None where the service has none."""
+    prices: str | None = None
+    """The service's name in the price list of genai-prices."""
     batches: BatchCodec | None = None
     """The service's own batch API, which answers within hours at a lower price."""
 
@@ -54,6 +53,7 @@ def _hosted(
     headers: Mapping[str, str] | None = None,
     batches: BatchCodec | None = None,
     embeddings: EmbeddingCodec | None = None,
+    prices: str | None = None,
 ) -> Endpoint:
     """Give the row of a hosted service; without a *codec* it speaks OpenAI's chat wire."""
     variable = key.replace("_API_KEY", "_BASE_URL")
@@ -66,6 +66,7 @@ def _hosted(
         headers=headers or {},
         batches=batches,
         embeddings=embeddings,
+        prices=prices or key.removesuffix("_API_KEY").lower(),
     )
 
 
@@ -90,10 +91,13 @@ _OPENAI_CHAT = OpenAIChat(
     thinking="reasoning_effort",
     think_marks=False,
 )
-_ANTHROPIC = AnthropicMessages(path="/messages", models_path="/models?limit=1000")
 
-PROVIDERS: Mapping[str, Endpoint] = {
-    "openai": Endpoint(
+
+def _openai() -> Endpoint:
+    from abstractcore.codecs.openai_batches import OpenAIBatches
+    from abstractcore.codecs.openai_responses import OpenAIResponses
+
+    return Endpoint(
         OpenAIResponses(),
         "https://api.openai.com/v1",
         key="OPENAI_API_KEY",
@@ -102,26 +106,83 @@ PROVIDERS: Mapping[str, Endpoint] = {
         batches=OpenAIBatches(),
         # https://platform.openai.com/docs/api-reference/embeddings/create names all three.
         embeddings=OpenAIEmbeddings(base64=True, limits=EmbedLimits(2048, 300_000, 8192)),
-    ),
-    # https://platform.claude.com/docs/en/api/messages/create. The variable is its SDK's, and holds the host
-    # alone; so it is with Groq and Cerebras.
-    "anthropic": _hosted(
+        prices="openai",
+    )
+
+
+def _anthropic() -> Endpoint:
+    """https://platform.claude.com/docs/en/api/messages/create.
+
+    The variable is its SDK's, and holds the host alone; so it is with Groq and Cerebras.
+    """
+    from abstractcore.codecs.anthropic_batches import AnthropicBatches
+    from abstractcore.codecs.anthropic_messages import AnthropicMessages
+
+    wire = AnthropicMessages(path="/messages", models_path="/models?limit=1000")
+    return _hosted(
         "https://api.anthropic.com",
         "ANTHROPIC_API_KEY",
-        _ANTHROPIC,
+        wire,
         prefix="/v1",
-        headers={"anthropic-version": _ANTHROPIC.version},
+        headers={"anthropic-version": wire.version},
         batches=AnthropicBatches(),
-    ),
-    # https://docs.ollama.com/api/chat
-    "ollama": Endpoint(
+    )
+
+
+def _ollama() -> Endpoint:
+    """https://docs.ollama.com/api/chat."""
+    from abstractcore.codecs.ollama_chat import OllamaChat
+    from abstractcore.codecs.ollama_embeddings import OllamaEmbeddings
+
+    return Endpoint(
         OllamaChat(),
         "http://localhost:11434",
         url_variables=("OLLAMA_BASE_URL", "OLLAMA_HOST"),
         foreign_suffix="/v1",
         is_local=True,
         embeddings=OllamaEmbeddings(),
-    ),
+    )
+
+
+def _groq() -> Endpoint:
+    """https://console.groq.com/docs/batch: OpenAI's, its endpoint named /v1/chat/completions too."""
+    from abstractcore.codecs.openai_batches import OpenAIBatches
+
+    return _hosted(
+        "https://api.groq.com",
+        "GROQ_API_KEY",
+        OpenAIChat(top_k=False, penalties=False),
+        prefix="/openai/v1",
+        batches=OpenAIBatches(),
+    )
+
+
+class Rows(Mapping[str, Endpoint]):
+    """The rows by name. Those on a wire of their own are made, and the wire loaded, when asked for."""
+
+    def __init__(self, rows: Mapping[str, Endpoint | Callable[[], Endpoint]]) -> None:
+        self._rows = dict(rows)
+
+    def __getitem__(self, name: str) -> Endpoint:
+        row = self._rows[name]
+        if not isinstance(row, Endpoint):
+            row = self._rows[name] = row()
+        return row
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._rows
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+_ROWS: Mapping[str, Endpoint | Callable[[], Endpoint]] = {
+    "openai": _openai,
+    "anthropic": _anthropic,
+    "ollama": _ollama,
     # https://lmstudio.ai/docs/developer/openai-compat: the wire as it is. Its own /api/v1/chat takes neither
     # tools nor assistant messages, and a token is wanted only where the user has switched that on.
     "lmstudio": _server("http://localhost:1234/v1", "LMSTUDIO_BASE_URL"),
@@ -129,9 +190,9 @@ PROVIDERS: Mapping[str, Endpoint] = {
     "openrouter": _hosted(
         "https://openrouter.ai/api/v1",
         "OPENROUTER_API_KEY",
-        OpenAIChat(thinking="reasoning", reasoning_details=True, stream_usage=False),
+        OpenAIChat(thinking="reasoning", reasoning_details=True, stream_usage=False, tells_cost=True),
         # No base64: the answer is empty where the provider behind it has none. The least of their limits.
-        embeddings=OpenAIEmbeddings(limits=EmbedLimits(96)),
+        embeddings=OpenAIEmbeddings(limits=EmbedLimits(96), tells_cost=True),
     ),
     # https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html
     "vllm": _server(
@@ -152,14 +213,7 @@ PROVIDERS: Mapping[str, Endpoint] = {
         codec=OpenAIChat(thinking="chat_template_kwargs", raw_arguments=False),
     ),
     "openai-compatible": _server("", "OPENAI_COMPATIBLE_BASE_URL"),
-    # https://console.groq.com/docs/batch: OpenAI's, its endpoint named /v1/chat/completions too.
-    "groq": _hosted(
-        "https://api.groq.com",
-        "GROQ_API_KEY",
-        OpenAIChat(top_k=False, penalties=False),
-        prefix="/openai/v1",
-        batches=OpenAIBatches(),
-    ),
+    "groq": _groq,
     "deepseek": _hosted(
         "https://api.deepseek.com/v1",
         "DEEPSEEK_API_KEY",
@@ -188,7 +242,10 @@ PROVIDERS: Mapping[str, Endpoint] = {
         embeddings=OpenAIEmbeddings(dimensions_field=None),
     ),
     "xai": _hosted(
-        "https://api.x.ai/v1", "XAI_API_KEY", OpenAIChat(top_k=False, thinking="reasoning_effort")
+        "https://api.x.ai/v1",
+        "XAI_API_KEY",
+        OpenAIChat(top_k=False, thinking="reasoning_effort"),
+        prices="x-ai",
     ),
     # https://ai.google.dev/gemini-api/docs/openai
     "gemini": _hosted(
@@ -196,9 +253,11 @@ PROVIDERS: Mapping[str, Endpoint] = {
         "GEMINI_API_KEY",
         OpenAIChat(top_k=False, seed_field=None, thinking="reasoning_effort"),
         embeddings=OpenAIEmbeddings(limits=EmbedLimits(100)),
+        prices="google",
     ),
     "fireworks": _hosted(
         "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY", embeddings=OpenAIEmbeddings()
     ),
     "cerebras": _hosted("https://api.cerebras.ai", "CEREBRAS_API_KEY", OpenAIChat(top_k=False), prefix="/v1"),
 }
+PROVIDERS = Rows(_ROWS)
