@@ -23,8 +23,9 @@ extensions = ["myst_parser", "sphinx.ext.autodoc"]
 
 # The source is the whole repository, so that every link works as it does on the code host.
 root_doc = "docs/index"
-include_patterns = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs/**.md"]
-exclude_patterns = [".*", "abstractcore", "benchmarks", "build", "dist", "examples", "site", "tests"]
+include_patterns = ["*.md", "docs/**.md", "examples/**/README.md"]
+exclude_patterns = [".*", "abstractcore", "benchmarks", "build", "dist", "site", "tests"]
+suppress_warnings = ["toc.not_included"]  # an example's own README; tests/docs sees to the pages
 
 myst_heading_anchors = 6
 smartquotes = False
@@ -51,6 +52,7 @@ _START = (
 )
 _GROUP = re.compile(r"^## (.+)$", re.MULTILINE)
 _PAGE = re.compile(r"^- \[([^\]]+)\]\(([^)#\s]+\.md)\)", re.MULTILINE)
+_LINK = re.compile(r"\]\(([\w./-]+)\)")
 _PLURAL = re.compile(r"(`[^`\n]+`)(?=\w)")
 _NAME = re.compile(r"^- `(abstractcore\.[\w.]+)`$", re.MULTILINE)
 
@@ -87,7 +89,14 @@ def _is_module(value: object) -> bool:
     return isinstance(value, ModuleType)
 
 
+def _of_a_folder(beside: Path, link: re.Match[str]) -> str:
+    """A folder has no page: its README has."""
+    return f"]({link[1].rstrip('/')}/README.md)" if (beside / link[1]).is_dir() else link[0]
+
+
 def _read(app: Sphinx, page: str, source: list[str]) -> None:
+    folder = (Path(app.srcdir) / page).parent
+    source[0] = _LINK.sub(lambda found: _of_a_folder(folder, found), source[0])
     if page == root_doc:
         groups = navigation(source[0])
         source[0] = "\n\n".join([source[0], *(_toctree(*group) for group in groups if group[1])])
