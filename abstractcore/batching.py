@@ -70,7 +70,7 @@ class Batches(Maps):
         Raises UnsupportedFeatureError for a provider without batches, ConfigurationError for too many
         prompts or one that cannot be sent, TypeError for an argument that does not exist.
         """
-        return BatchJob(run(self._submitted(BLOCKING, *self._questions(prompts, options), metadata)))
+        return BatchJob(run(self._submitted(BLOCKING, prompts, metadata, options)))
 
     async def abatch(
         self,
@@ -82,7 +82,7 @@ class Batches(Maps):
         """Send *prompts* as one batch, awaited; otherwise as `batch`."""
         from abstractcore.drivers.eventloop import ASYNC
 
-        return AsyncBatchJob(await self._submitted(ASYNC, *self._questions(prompts, options), metadata))
+        return AsyncBatchJob(await self._submitted(ASYNC, prompts, metadata, options))
 
     def batch_job(
         self, batch_id: str, prompts: Iterable[BatchPrompt] | None = None, *, response_model: Any = None
@@ -101,28 +101,12 @@ class Batches(Maps):
 
         return AsyncBatchJob(await self._found(ASYNC, batch_id, prompts, response_model))
 
-    def _questions(
-        self, prompts: Iterable[BatchPrompt], options: Mapping[str, Any]
-    ) -> tuple[list[BatchPrompt], list[Ask]]:
-        """Check all prompts before anything is sent."""
-        check_known(options, ("metadata", *_SHARED, *SAMPLING), "batch")
-        asked = list[BatchPrompt](check_prompts(prompts))
-        return asked, [self._question(index, prompt, options) for index, prompt in enumerate(asked)]
-
-    def _question(self, index: int, prompt: BatchPrompt, options: Mapping[str, Any]) -> Ask:
+    def _question(self, prompt: BatchPrompt, options: Mapping[str, Any]) -> Ask:
         if not isinstance(prompt, Mapping):
-            return self._checked_ask(index, one_prompt(prompt, options))
+            return self._ask(one_prompt(prompt, options))
         check_known(prompt, (*_OF_ONE, *SAMPLING), "batch")
-        arguments = one_prompt(prompt.get("prompt"), {**options, **prompt})
-        return self._checked_ask(index, {**arguments, **{n: prompt.get(n) for n in ("prompt", "messages")}})
-
-    def _checked_ask(self, index: int, arguments: dict[str, Any]) -> Ask:
-        try:
-            return self._ask(arguments)
-        except ConfigurationError as failure:
-            failure.message = f"prompt {index}: {failure.message}"
-            failure.args = (failure.message,)
-            raise
+        asked = {name: prompt.get(name) for name in ("prompt", "messages")}
+        return self._ask({**one_prompt("", {**options, **prompt}), **asked})
 
     def _batch_service(self) -> BatchService:
         from abstractcore.generation.batch_service import BatchService
@@ -133,16 +117,18 @@ class Batches(Maps):
     async def _submitted(
         self,
         driver: Driver,
-        prompts: Sequence[BatchPrompt],
-        asks: Sequence[Ask],
+        prompts: Iterable[BatchPrompt],
         metadata: Mapping[str, str] | None,
+        options: Mapping[str, Any],
     ) -> Batch:
         from abstractcore.generation.batches import Batch
 
+        check_known(options, ("metadata", *_SHARED, *SAMPLING), "batch")
         service = self._batch_service()
+        given = list[BatchPrompt](check_prompts(prompts))
+        asks = await service.check(driver, len(given), lambda index: self._question(given[index], options))
         status, warnings = await service.submit(driver, asks, metadata)
-        model = asks[0].response_model
-        return Batch(service, status, prompts=prompts, response_model=model, warnings=warnings)
+        return Batch(service, status, prompts=given, response_model=asks[0].response_model, warnings=warnings)
 
     async def _found(
         self, driver: Driver, batch_id: str, prompts: Iterable[BatchPrompt] | None, response_model: Any

@@ -5,7 +5,7 @@ Knows what may be sent twice. Knows no surface and no vendor.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 E = TypeVar("E", bound=AbstractCoreError)
 LOOK_SECONDS = 30.0
-_ENCODED_AT_ONCE = 50
+_DONE_AT_ONCE = 50
 # What says that no batch was made, so that it may be asked for again.
 _NOT_MADE = (429, 503, 529)
 _NOT_SENT = ("connect", "tls", "pool")
@@ -63,10 +63,28 @@ class BatchService:
         name(failure, self.provider)
         return failure
 
+    async def check(self, driver: Driver, count: int, ask: Callable[[int], Ask]) -> list[Ask]:
+        """Check so many prompts, one by one by *ask*, before anything is sent. Raises ConfigurationError."""
+        most = self.batching(driver).batches.frame.max_requests
+        if not 0 < count <= most:
+            raise ConfigurationError(
+                f"{self.provider.name}: a batch holds 1 to {most:,} prompts, and these are {count:,}"
+            )
+        asks: list[Ask] = []
+        for index in range(count):
+            await _let_others_go_on(driver, index)
+            try:
+                asks.append(ask(index))
+            except ConfigurationError as failure:
+                failure.message = f"prompt {index}: {failure.message}"
+                failure.args = (failure.message,)
+                raise
+        return asks
+
     async def submit(
         self, driver: Driver, asks: Sequence[Ask], metadata: Mapping[str, str] | None
     ) -> tuple[BatchStatus, dict[int, Sequence[str]]]:
-        """Make a batch of *asks*; the warnings of each come along."""
+        """Make a batch of *asks*, which were checked; the warnings of each come along."""
         batching = self.batching(driver)
         body, wire, warnings = await _body(driver, batching, asks)
         deadline = Deadline.after(asks[0].seconds)
@@ -119,20 +137,21 @@ def _end_here(failure: AbstractCoreError) -> None:
         failure.args = (failure.message,)
 
 
+async def _let_others_go_on(driver: Driver, index: int) -> None:
+    """Give an event loop its turn, now and then in a long loop."""
+    if index % _DONE_AT_ONCE == 0:
+        await driver.sleep(0)
+
+
 async def _body(
     driver: Driver, batching: HttpBatching, asks: Sequence[Ask]
 ) -> tuple[bytes, WireRequest, dict[int, Sequence[str]]]:
-    """Write all requests. Raises ConfigurationError for too many of them, and for one that cannot be sent."""
+    """Write all requests. Raises ConfigurationError when they are too large together, or one is no JSON."""
     frame = batching.batches.frame
-    if not asks or len(asks) > frame.max_requests:
-        raise ConfigurationError(
-            f"{batching.name}: a batch holds 1 to {frame.max_requests:,} prompts, and these are {len(asks):,}"
-        )
     pieces: list[bytes] = [frame.head]
     size, wire, warnings = 0, None, {}
     for index, ask in enumerate(asks):
-        if index % _ENCODED_AT_ONCE == 0:
-            await driver.sleep(0)  # so that an event loop goes on
+        await _let_others_go_on(driver, index)
         request = with_messages(ask, await write_messages(driver, ask))
         line, wire = batching.line(f"prompt-{index}", request)
         size += len(line) + len(frame.separator)

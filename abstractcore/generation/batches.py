@@ -35,8 +35,9 @@ _FIRST_PAUSE = 1.0
 _LONGER = 1.5
 # A service that does not answer for a while ends no waiting of hours.
 _BLIND_LOOKS = 10
-_DOWNLOAD_SECONDS = 24 * 3600.0
-_CUSTOM_ID = re.compile(r"prompt-(\d+)")
+_SHORTEST_LOOK = 0.001
+_EVER = 10 * 365 * 24 * 3600.0
+_CUSTOM_ID = re.compile(r"prompt-([0-9]{1,9})")
 
 
 class Batch:
@@ -68,12 +69,11 @@ class Batch:
 
     async def wait(self, driver: Driver, timeout: float | None, longest_pause: float) -> None:
         """Look until it is over, at growing distances. Raises RequestTimeoutError after *timeout* seconds."""
-        deadline = None if timeout is None else Deadline.after(timeout)
+        deadline = Deadline.after(_EVER if timeout is None else timeout)
         pause, blind = min(_FIRST_PAUSE, longest_pause), 0
         while not self.is_over:
-            left = _DOWNLOAD_SECONDS if deadline is None else deadline.left()
             try:
-                await self.look(driver, max(left, 0.001))
+                await self.look(driver, max(deadline.left(), _SHORTEST_LOOK))
                 blind = 0
             except AbstractCoreError as failure:
                 blind += 1
@@ -81,8 +81,7 @@ class Batch:
                     raise
             if self.is_over:
                 return
-            left = pause if deadline is None else deadline.left()
-            if left <= 0:
+            if (left := deadline.left()) <= 0:
                 message = f"batch {self.status.id} is {self.status.state}, and the {timeout:g} s are over"
                 raise self._service.named(RequestTimeoutError(message, phase="total"))
             await driver.sleep(min(pause, left))
@@ -158,7 +157,7 @@ class Batch:
         while True:
             number = 0
             try:
-                source = batching.lines(driver, RawRequest("GET", path), Deadline.after(_DOWNLOAD_SECONDS))
+                source = batching.lines(driver, RawRequest("GET", path), Deadline.after(_EVER))
                 async with aclosing(source) as lines:
                     async for line in lines:
                         number += 1
@@ -204,7 +203,9 @@ class Batch:
 
     def _index_of(self, custom_id: str) -> int:
         found = _CUSTOM_ID.fullmatch(custom_id)
-        index = -1 if found is None else int(found[1])
-        if index < 0 or (self._prompts is not None and index >= len(self._prompts)):
+        known = self._service.batching().batches.frame.max_requests
+        if self._prompts is not None:
+            known = len(self._prompts)
+        if found is None or int(found[1]) >= known:
             raise ConfigurationError(f"the batch was made of other prompts: a result is named {custom_id!r}")
-        return index
+        return int(found[1])

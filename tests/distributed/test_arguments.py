@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from abstractcore import ConfigurationError, MissingDependencyError, create_llm, fallback
+from abstractcore import AuthenticationError, ConfigurationError, MissingDependencyError, create_llm, fallback
 from abstractcore.distributed import dask_map, ray_map
 from abstractcore.distributed.rows import RowMap, loaded
 from tests.fakes.any_wire import text
@@ -54,6 +54,15 @@ def test_what_goes_to_the_workers_holds_no_key() -> None:
 
     assert b"sk-live" not in sent
     assert b"sk-header" not in sent
+
+
+def test_a_worker_without_a_key_fails_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = RowMap.of(
+        "f", create_llm("openai", "m", api_key="k"), column="c", concurrency=2, rate=None, options={}
+    )
+
+    with pytest.raises(AuthenticationError, match="OPENAI_API_KEY"):
+        rows(["a", "b"])
 
 
 def test_a_fallback_goes_to_the_workers_too(server: FakeServer) -> None:

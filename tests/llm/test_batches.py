@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 from typing import Any
@@ -532,6 +533,36 @@ def test_results_of_other_prompts_are_refused(
 
     with pytest.raises(ConfigurationError, match="other prompts"):
         read(surface, fewer)
+
+
+def test_results_past_the_end_are_refused(surface: Surface, server: FakeServer, fake: FakeBatches) -> None:
+    """Else a server could have us tell of a billion prompts that it lost."""
+    llm = made(fake, server)
+    job = finish(surface, submit(surface, llm, ["a"]))
+    name = "file-output" if fake.is_openai else "results"
+    fake.files[name] = fake.files[name].replace(b'"prompt-0"', b'"prompt-999999999"')
+    found = surface.call(llm, "batch_job", job.id)
+
+    with pytest.raises(ConfigurationError, match="other prompts"):
+        read(surface, found)
+
+
+async def test_an_event_loop_goes_on_while_a_batch_is_written(server: FakeServer, fake: FakeBatches) -> None:
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with made(fake, server) as llm:
+        beside = asyncio.create_task(others())
+        job = await llm.abatch([f"prompt {number}" for number in range(1_000)])
+        beside.cancel()
+
+    assert job.id
+    assert turns >= 2 * 1_000 // 50
 
 
 @pytest.mark.parametrize("answer", [b"", b"[]", b"{}", b'{"id": 5}', b"<html>"])

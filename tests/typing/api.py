@@ -15,15 +15,18 @@ from abstractcore import (
     LLM,
     AbstractCoreError,
     APIError,
+    AsyncBatchJob,
     AsyncMapResults,
     AsyncStream,
     BasicSession,
+    BatchJob,
     ConfigurationError,
     ConnectionFailedError,
     FallbackLLM,
     GenerateResponse,
     IncompleteStreamError,
     MapResult,
+    MapResults,
     MCPToolsChangedError,
     Message,
     RateLimitError,
@@ -92,6 +95,8 @@ assert_type(fallback([llm], on=RateLimitError, max_failures=2), FallbackLLM)
 assert_type(fallback([llm]).generate("hi"), GenerateResponse)
 assert_type([each for each in llm.map(["hi"], rate=60, temperature=0)], list[MapResult])
 assert_type(llm.amap(["hi"], ordered=False), AsyncMapResults)
+assert_type(llm.batch(["hi", {"prompt": "ho", "seed": 1}], metadata={"run": "1"}, seed=2), BatchJob)
+assert_type(llm.batch_job("batch_1").wait(timeout=60).results(), MapResults)
 assert_type(
     create_llm(
         "vllm",
@@ -325,6 +330,13 @@ async def worked_async() -> None:
     assert_type(agent.run("?", stream=True), AsyncStream)
     assert_type(await aio.Parallel.from_client(client, ["a"], "b").run("?"), str)
     assert_type(await aio.pretty_print(agent.run("?", stream=True)), str)
+
+
+async def batched() -> None:
+    job = await llm.abatch(["hi"])
+    assert_type(job, AsyncBatchJob)
+    assert_type(await job.wait(), AsyncBatchJob)
+    assert_type([each async for each in job.results(ordered=False)], list[MapResult])
 
 
 async def mcp() -> None:
