@@ -31,6 +31,7 @@ REMOTE: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "batch_job.py": (("openai:gpt-5-mini", "100", "job.txt"), "Run this again"),
     "events.py": (OPENAI, "answer: openai"),
+    "tracing.py": (("openai:gpt-5-mini", "The weather in Oslo?"), "execute_tool get_weather"),
     "fallback.py": (("openai:gpt-5-mini", "ollama:qwen3:4b-instruct"), f"openai: {TEXT}"),
     "sse_server.py": ((), '"done": true'),
     "testing_cassette.py": (("openai:gpt-5-mini",), "[replayed 2 calls, 0 left]"),
