@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from abstractcore.drivers.base import Deadline
+from abstractcore.drivers.stops import CURRENT, Stop
 
 if TYPE_CHECKING:
     from abstractcore.drivers.base import Driver, Mailbox
@@ -18,13 +19,24 @@ T = TypeVar("T")
 async def call_bounded(driver: Driver, function: Callable[[], T], seconds: float) -> T:
     """Run *function* in a daemon thread, with the caller's context variables.
 
-    Raises what it raises, and TimeoutError after *seconds*: the thread is then abandoned,
-    since nothing can stop it; it keeps neither the program nor another call from going on.
+    Raises what it raises, and TimeoutError after *seconds*: the thread is then abandoned, as when the
+    caller is cancelled, since nothing can stop it; it keeps neither the program nor another call from
+    going on. Whatever it waits for of ours, a request or a call of a server, is ended.
     """
     mailbox = driver.mailbox()
     context = contextvars.copy_context()
+    outer = CURRENT.get()
+    word = Stop(outer)
+    context.run(CURRENT.set, word)
     threading.Thread(target=_deliver, args=(context, function, mailbox), daemon=True).start()
-    result, failure = await mailbox.get(Deadline.after(seconds))
+    try:
+        result, failure = await mailbox.get(Deadline.after(seconds))
+    except BaseException:
+        word.say()
+        raise
+    finally:
+        if outer is not None:
+            outer.forget(word.say)
     if failure is not None:
         raise failure
     return result

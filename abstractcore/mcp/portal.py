@@ -14,6 +14,7 @@ from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
+from abstractcore.drivers.stops import CURRENT
 from abstractcore.errors import ClosedError, ConfigurationError
 
 T = TypeVar("T")
@@ -39,13 +40,21 @@ class Portal:
     ) -> T:
         """Do *work* on the loop and wait; what it puts meanwhile is told here, in the caller's thread.
 
-        Whatever ends the waiting, Ctrl-C too, cancels the work.
+        Whatever ends the waiting, Ctrl-C too, cancels the work; so does it when whoever started the
+        caller's thread has left.
         """
         if threading.current_thread() is self._thread:
             raise ConfigurationError("mcp: a tool of this client would wait for itself; use the async client")
         job = _Job(work)
         self._jobs.add(job)
+        word = CURRENT.get()
+
+        def cancel() -> None:
+            self._send(job.cancel)
+
         try:
+            if word is not None:
+                word.watch(cancel)
             if not self._send(job.begin):
                 raise ClosedError("mcp: the client is closed")
             while (note := job.box.get()) is not None:
@@ -53,10 +62,12 @@ class Portal:
                     told(*note)
             return job.result()
         except BaseException:
-            self._send(job.cancel)
+            cancel()
             raise
         finally:
             self._jobs.discard(job)
+            if word is not None:
+                word.forget(cancel)
 
     def at_end(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Have *last* done before the loop ends."""

@@ -336,6 +336,41 @@ def test_g3_a_client_that_is_closed_before_the_call_ends_the_turn(
     assert (agent.messages, len(server.requests)) == ([], 1)
 
 
+@pytest.mark.parametrize("way", ["cancel", "timeout"])
+async def test_d6_leaving_an_async_turn_ends_the_call_of_a_sync_client_at_the_server(
+    box: Toolbox, server: FakeServer, way: str
+):
+    server.replies(call("wait"))
+    with abstractcore.MCPClient(server=box.server) as mcp:
+        client = aio.client(server.llm())
+        client.mcp_client = mcp
+        turn = asyncio.create_task(client.chat("Wait.", timeout=60 if way == "cancel" else 1))
+        while not box.started.is_set():
+            await asyncio.sleep(0.001)
+        if way == "cancel":
+            turn.cancel()
+        with pytest.raises(asyncio.CancelledError if way == "cancel" else TimeoutError):
+            await turn
+
+        assert box.cancelled.wait(5)
+        assert mcp.call_tool("add", {"a": 1, "b": 2}) == "3"
+        await client.aclose()
+
+
+def test_e3_a_tool_of_a_server_that_takes_too_long_is_cancelled_there(
+    surface: Surface, connect: Connect, box: Toolbox, server: FakeServer
+):
+    client = module(surface).client(server.llm())
+    client.mcp_client = connect(server=box.server)
+    server.replies(call("wait"), text("It took too long."))
+    agent = module(surface).Agent(client, tool_timeout=0.3)
+
+    assert surface.call(agent, "run", "Wait.") == "It took too long."
+
+    assert box.cancelled.wait(5)
+    assert surface.call(client.mcp_client, "call_tool", "add", {"a": 1, "b": 2}) == "3"
+
+
 # ---- colours ------------------------------------------------------------------------------------
 
 
