@@ -97,5 +97,6 @@ def test_the_wheel_asks_for_five_libraries_and_the_extras_for_the_rest(wheel: zi
     }
     assert set(metadata.get_all("Provides-Extra", [])) == {
         *("openai", "anthropic", "openvino", "mlx", "huggingface", "llamacpp", "mcp", "cli", "plot", "all"),
+        *("serve", "embeddings", "prices", "ray", "dask"),
     }
     assert metadata["Requires-Python"] == ">=3.11"

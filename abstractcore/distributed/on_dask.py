@@ -45,9 +45,10 @@ def dask_map(
     rows = RowMap.of(
         "dask_map", llm, column=column, concurrency=concurrency, rate=rate, options=dict(options)
     )
-    if isinstance(data, dask.bag.Bag):
-        return data.map_partitions(rows)
-    items = list(data)
-    if not items:
-        raise ConfigurationError("dask_map() got no prompts")
-    return dask.bag.from_sequence(items, partition_size=batch_size).map_partitions(rows)
+    bag: Any = data
+    if not isinstance(data, dask.bag.Bag):
+        items = list(data)
+        if not items:
+            raise ConfigurationError("dask_map() got no prompts")
+        bag = dask.bag.from_sequence(items, partition_size=batch_size)
+    return bag.map_partitions(rows)

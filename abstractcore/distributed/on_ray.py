@@ -46,9 +46,10 @@ def ray_map(
         raise MissingDependencyError('ray_map needs Ray Data: pip install "abstractcore[ray]"') from failure
 
     rows = RowMap.of("ray_map", llm, column=column, concurrency=concurrency, rate=rate, options=dict(options))
+    dataset: Any = data
     if not isinstance(data, ray_data.Dataset):
-        data = ray_data.from_items([rows.row(item) for item in data])
-    answered = data.map_batches(
+        dataset = ray_data.from_items([rows.row(item) for item in data])
+    answered = dataset.map_batches(
         _Worker,
         fn_constructor_args=(rows,),
         batch_format="pyarrow",
