@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
+
+from abstractcore.costs import Charges, cost_of, joined, read_charges
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 Phase = Literal["thinking", "tool_calling", "generating", "done"]
 PHASES: tuple[Phase, ...] = ("thinking", "tool_calling", "generating", "done")
@@ -110,7 +115,8 @@ class Usage:
     """Token counts; what the provider did not tell is None, never 0.
 
     *input_tokens* is the whole prompt, *cached_tokens* the part of it that was read from a
-    cache; *reasoning_tokens* are part of *output_tokens*.
+    cache, *cache_write_tokens* the part that was written to one at a price of its own;
+    *reasoning_tokens* are part of *output_tokens*. *charges* is what `cost` is reckoned from.
     """
 
     input_tokens: int | None = None
@@ -118,6 +124,23 @@ class Usage:
     total_tokens: int | None = None
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    charges: Charges = field(default=(), repr=False, compare=False)
+
+    @property
+    def cost(self) -> Decimal | None:
+        """What it cost in US dollars; None where that is not known, as for a model of your own.
+
+        A provider's own word counts first, then the price list of the package genai-prices, whose
+        prices may have changed since. Raises MissingDependencyError where the list is not installed.
+        """
+        return cost_of(self.charges)
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Usage:
+        """Read what `dataclasses.asdict` and JSON have made of a usage."""
+        fields: dict[str, Any] = {**data, "charges": read_charges(data.get("charges", ()))}
+        return cls(**fields)
 
     def __add__(self, other: Usage) -> Usage:
         """Sum what both know; a count that only one of them knows is kept."""
@@ -127,6 +150,8 @@ class Usage:
             _sum(self.total_tokens, other.total_tokens),
             _sum(self.cached_tokens, other.cached_tokens),
             _sum(self.reasoning_tokens, other.reasoning_tokens),
+            _sum(self.cache_write_tokens, other.cache_write_tokens),
+            joined(self.charges, other.charges),
         )
 
 

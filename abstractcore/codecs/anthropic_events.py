@@ -275,8 +275,9 @@ def _usage(usage: dict[str, Any] | None) -> Usage | None:
         return None
     read, written = as_count(usage.get("input_tokens")), as_count(usage.get("output_tokens"))
     cached = as_count(usage.get("cache_read_input_tokens"))
+    kept = as_count(usage.get("cache_creation_input_tokens"))
     if read is not None:
-        read += (cached or 0) + (as_count(usage.get("cache_creation_input_tokens")) or 0)
+        read += (cached or 0) + (kept or 0)
     total = None if read is None or written is None else read + written
     thought = as_count(as_object(usage.get("output_tokens_details")).get("thinking_tokens"))
-    return Usage(read, written, total, cached, thought)
+    return Usage(read, written, total, cached, thought, kept)

@@ -50,7 +50,7 @@ class OpenAIChat:
     them, also when they are not JSON (vLLM, SGLang and llama-server parse them and refuse).
     *think_marks*: the server may leave a `<think>` block at the beginning of the content;
     *think_opened*: its chat template opens the block. *strict_schema*: ask for strict mode where
-    the schema can be strict.
+    the schema can be strict. *tells_cost*: the usage says what the answer cost, in US dollars.
     """
 
     name: str = "openai_chat"
@@ -69,6 +69,7 @@ class OpenAIChat:
     reasoning_details: bool = False
     reasoning_back: str | None = None
     raw_arguments: bool = True
+    tells_cost: bool = False
 
     def encode(self, request: GenerateRequest) -> WireRequest:
         """Write a request; a field that the wire lacks is named in the warnings."""
@@ -96,7 +97,7 @@ class OpenAIChat:
 
     def decode(self, body: Any) -> Iterable[StreamChunk]:
         """Read a whole answer's JSON. Raises ResponseError, or the error that the body carries."""
-        answer = ChatAnswer(self.name)
+        answer = ChatAnswer(self.name, tells_cost=self.tells_cost)
         chunks = [*answer.read(whole_answer(body), "message"), *answer.done()]
         marks = self._marks()
         return chunks if marks is None else list(marks.through(chunks))
@@ -107,7 +108,7 @@ class OpenAIChat:
 
     def decoder(self) -> StreamDecoder:
         """Start reading a streamed answer."""
-        return ChatStream(self.name, self._marks())
+        return ChatStream(self.name, self._marks(), tells_cost=self.tells_cost)
 
     def models(self, body: Any) -> list[str]:
         """Read the ids out of the list of models."""

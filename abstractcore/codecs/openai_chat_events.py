@@ -23,6 +23,7 @@ from abstractcore.codecs.json_text import (
     parse_event,
     storable,
 )
+from abstractcore.codecs.openai_fields import told_charges
 from abstractcore.codecs.reasoning_details import ReasoningDetails
 from abstractcore.codecs.text_marks import TextMarks
 from abstractcore.codecs.tool_call_parts import ToolCallParts
@@ -58,12 +59,14 @@ class ChatAnswer:
         "_is_valid",
         "_last_event",
         "_name",
+        "_tells_cost",
         "_usage",
         "raw_finish_reason",
     )
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, tells_cost: bool = False) -> None:
         self._name = name
+        self._tells_cost = tells_cost
         self._calls = ToolCallParts()
         self._details = ReasoningDetails()
         self._has_refused = False
@@ -137,7 +140,7 @@ class ChatAnswer:
             StreamChunk(
                 "done",
                 finish_reason=self._finish_reason(has_calls=bool(calls)),
-                usage=_usage(self._usage),
+                usage=_usage(self._usage, tells_cost=self._tells_cost),
                 metadata=self._metadata(),
             )
         )
@@ -174,9 +177,9 @@ class ChatStream(FramedStream):
 
     __slots__ = ("_answer",)
 
-    def __init__(self, name: str, marks: TextMarks | None = None) -> None:
+    def __init__(self, name: str, marks: TextMarks | None = None, *, tells_cost: bool = False) -> None:
         super().__init__(SSEDecoder(), marks)
-        self._answer = ChatAnswer(name)
+        self._answer = ChatAnswer(name, tells_cost=tells_cost)
 
     def _event(self, text: str) -> Iterable[StreamChunk]:
         if text[:1] != "{":
@@ -220,17 +223,20 @@ def _parts(content: Any) -> Iterable[StreamChunk]:
             yield StreamChunk(phase, text)
 
 
-def _usage(usage: dict[str, Any] | None) -> Usage | None:
+def _usage(usage: dict[str, Any] | None, *, tells_cost: bool) -> Usage | None:
     if usage is None:
         return None
     read, written = as_count(usage.get("prompt_tokens")), as_count(usage.get("completion_tokens"))
     total = as_count(usage.get("total_tokens"))
     if total is None and read is not None and written is not None:
         total = read + written
+    details = as_object(usage.get("prompt_tokens_details"))
     return Usage(
         read,
         written,
         total,
-        as_count(as_object(usage.get("prompt_tokens_details")).get("cached_tokens")),
+        as_count(details.get("cached_tokens")),
         as_count(as_object(usage.get("completion_tokens_details")).get("reasoning_tokens")),
+        as_count(details.get("cache_write_tokens")),
+        told_charges(usage) if tells_cost else (),
     )

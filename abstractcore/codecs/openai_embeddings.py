@@ -12,6 +12,7 @@ from typing import Any
 
 from abstractcore.codecs.base import EmbedLimits, WireRequest
 from abstractcore.codecs.json_text import as_count, as_object, as_text, is_array, is_object
+from abstractcore.codecs.openai_fields import told_charges
 from abstractcore.codecs.vectors import answer_object, checked
 from abstractcore.errors import ResponseError
 from abstractcore.types import EmbeddingResponse, EmbedRequest, Usage
@@ -24,7 +25,8 @@ class OpenAIEmbeddings:
     *limits* says how much one request may hold. *base64*: the server can write vectors as base64, which is
     shorter and faster to read; one that cannot may ignore the wish, or answer with nothing.
     *dimensions_field*: what the wish for shorter vectors is called, None if there is none. *truncation*
-    is what asks the server to cut texts that are too long, None where it cannot.
+    is what asks the server to cut texts that are too long, None where it cannot. *tells_cost*: the
+    usage says what it cost, in US dollars.
     """
 
     name: str = "openai_embeddings"
@@ -33,6 +35,7 @@ class OpenAIEmbeddings:
     base64: bool = False
     dimensions_field: str | None = "dimensions"
     truncation: Mapping[str, Any] | None = None
+    tells_cost: bool = False
 
     def encode(self, request: EmbedRequest) -> WireRequest:
         """Write a request; a field that the wire lacks is named in the warnings."""
@@ -62,7 +65,13 @@ class OpenAIEmbeddings:
             raise ResponseError("the answer holds no list of vectors")
         dimensions = request.dimensions if self.dimensions_field is not None else None
         vectors = checked(_in_order(items), len(request.texts), dimensions)
-        return EmbeddingResponse(vectors, model=as_text(body.get("model")), usage=_usage(body.get("usage")))
+        return EmbeddingResponse(vectors, model=as_text(body.get("model")), usage=self._usage(body))
+
+    def _usage(self, body: dict[str, Any]) -> Usage:
+        usage = as_object(body.get("usage"))
+        read, total = as_count(usage.get("prompt_tokens")), as_count(usage.get("total_tokens"))
+        read, total = read if read is not None else total, total if total is not None else read
+        return Usage(read, None, total, charges=told_charges(usage) if self.tells_cost else ())
 
 
 def _in_order(items: list[Any]) -> list[Any]:
@@ -74,9 +83,3 @@ def _in_order(items: list[Any]) -> list[Any]:
         items = [item for _, item in sorted(zip(places, items, strict=True), key=lambda pair: pair[0])]
         return [item.get("embedding") for item in items]
     raise ResponseError("the answer's vectors do not say which text each belongs to")
-
-
-def _usage(usage: Any) -> Usage:
-    usage = as_object(usage)
-    read, total = as_count(usage.get("prompt_tokens")), as_count(usage.get("total_tokens"))
-    return Usage(read if read is not None else total, None, total if total is not None else read)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from abstractcore.codecs.http_errors import error_in_body
 from abstractcore.codecs.json_text import clean, is_array, is_object
+from abstractcore.costs import Charge, Charges
 from abstractcore.errors import ResponseError
 from abstractcore.types import Thinking, ToolCallDict
 
@@ -35,6 +37,17 @@ def model_ids(body: Any) -> list[str]:
         raise ResponseError("the list of models is not a list")
     ids = [(item.get("id") or item.get("name")) if is_object(item) else item for item in listed]
     return [name for name in ids if isinstance(name, str)]
+
+
+def told_charges(usage: Mapping[str, Any]) -> Charges:
+    """Read what OpenRouter says that an answer cost, in US dollars.
+
+    https://openrouter.ai/docs/use-cases/usage-accounting
+    """
+    cost = usage.get("cost")
+    if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0 <= cost < math.inf:
+        return ()
+    return ((Charge(told=repr(cost)),),)
 
 
 def image_url(part: Mapping[str, Any]) -> str:

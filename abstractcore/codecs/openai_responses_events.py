@@ -302,12 +302,14 @@ def _usage(usage: Any) -> Usage | None:
     total = as_count(usage.get("total_tokens"))
     if total is None and read is not None and written is not None:
         total = read + written
+    details = as_object(usage.get("input_tokens_details"))
     return Usage(
         read,
         written,
         total,
-        as_count(as_object(usage.get("input_tokens_details")).get("cached_tokens")),
+        as_count(details.get("cached_tokens")),
         as_count(as_object(usage.get("output_tokens_details")).get("reasoning_tokens")),
+        as_count(details.get("cache_write_tokens")),
     )
 
 

@@ -5,12 +5,13 @@ Knows why a request is sent again. Knows no wire, no history and no surface.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from abstractcore.costs import Charge, Tariff
 from abstractcore.errors import (
     AbstractCoreError,
     ConfigurationError,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from abstractcore.generation.collect import Collector
     from abstractcore.generation.retry import Retry
     from abstractcore.providers.base import Provider
-    from abstractcore.types import GenerateRequest, StreamChunk
+    from abstractcore.types import GenerateRequest, StreamChunk, Usage
 
 T = TypeVar("T")
 
@@ -72,11 +73,9 @@ async def chunks(
         first, source = await retry.run(driver, attempts.next, call.deadline)
         async with aclosing(source):
             given_out = True
-            _take(call, request, first)
-            yield first
+            yield _taken(call, request, provider, first)
             async for chunk in source:
-                _take(call, request, chunk)
-                yield chunk
+                yield _taken(call, request, provider, chunk)
     except AbstractCoreError as failure:
         told = _cut_short(failure) if given_out and request.stream else failure
         told.provider, told.model = provider.name, request.model
@@ -138,10 +137,43 @@ class _Attempts(Generic[T]):
             failure.attempts = self._number + beyond
 
 
-def _take(call: Call, request: GenerateRequest, chunk: StreamChunk) -> None:
+def _taken(call: Call, request: GenerateRequest, provider: Provider, chunk: StreamChunk) -> StreamChunk:
+    if chunk.phase != "done":
+        call.collector.add(chunk)
+        return chunk
+    if chunk.usage is not None:
+        chunk = replace(chunk, usage=_charged(call, request, provider, chunk.usage, chunk.metadata or {}))
     call.collector.add(chunk)
-    if chunk.phase == "done":
-        _end(call, may_call=call.runs_tools and request.tool_choice != "none")
+    _end(call, may_call=call.runs_tools and request.tool_choice != "none")
+    return chunk
+
+
+def _charged(
+    call: Call, request: GenerateRequest, provider: Provider, usage: Usage, told: Mapping[str, Any]
+) -> Usage:
+    raw = told.get("raw")
+    tier = raw.get("service_tier") if isinstance(raw, Mapping) else None
+    return charged(usage, provider, (told.get("model"), request.model), call.driver.now(), tier)
+
+
+def charged(
+    usage: Usage, provider: Provider, models: Iterable[str | None], now: float, tier: Any = None
+) -> Usage:
+    """Give *usage* with what its `cost` is reckoned from, unless the provider has told what it cost."""
+    tariff: Tariff | None = getattr(provider, "tariff", None)
+    if tariff is None or usage.charges:
+        return usage
+    charge = Charge(
+        tariff,
+        tuple(dict.fromkeys(model for model in models if model)),
+        now,
+        tier if isinstance(tier, str) else None,
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.cached_tokens,
+        usage.cache_write_tokens,
+    )
+    return replace(usage, charges=((charge,),))
 
 
 def _end(call: Call, *, may_call: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from hashlib import sha256
 from typing import Any
 
@@ -138,8 +138,7 @@ def _line(fields: Mapping[str, Any]) -> bytes:
 
 def _fields_of(response: GenerateResponse) -> dict[str, Any]:
     fields = {name: value for name in _PLAIN if (value := getattr(response, name))}
-    usage = {name: getattr(response.usage, name) for name in Usage.__slots__}
-    fields["usage"] = {name: count for name, count in usage.items() if count is not None}
+    fields["usage"] = {name: told for name, told in asdict(response.usage).items() if told not in (None, ())}
     fields["tool_calls"] = [call.as_dict() for call in response.tool_calls]
     return fields
 
@@ -147,4 +146,4 @@ def _fields_of(response: GenerateResponse) -> dict[str, Any]:
 def _response(fields: Mapping[str, Any]) -> GenerateResponse:
     plain = {name: fields[name] for name in _PLAIN if name in fields}
     calls = [ToolCall(**call) for call in fields["tool_calls"]]
-    return GenerateResponse(**plain, usage=Usage(**fields["usage"]), tool_calls=calls)
+    return GenerateResponse(**plain, usage=Usage.of(fields["usage"]), tool_calls=calls)

@@ -17,7 +17,7 @@ from abstractcore.errors import (
     ResponseError,
     UnsupportedFeatureError,
 )
-from abstractcore.generation.call import asked
+from abstractcore.generation.call import asked, charged
 from abstractcore.providers.base import Embeds
 from abstractcore.providers.stand_ins import standing_in
 from abstractcore.types import EmbeddingResponse, EmbedRequest, Usage
@@ -90,7 +90,9 @@ async def embedded(
                 return
             try:
                 ask = partial(answering.embed, driver, request, deadline)
-                answers[number] = await asked(waits, provider, retry, ask, deadline)
+                answer = await asked(waits, provider, retry, ask, deadline)
+                usage = charged(answer.usage, provider, (answer.model, request.model), driver.now())
+                answers[number] = replace(answer, usage=usage)
             except BaseException:
                 waiting.clear()
                 raise

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from abstractcore.codecs.http_errors import read_error, request_id, scrub_error
+from abstractcore.costs import Tariff
 from abstractcore.drivers.base import Deadline, Driver, HttpReply, HttpRequest
 from abstractcore.drivers.colours import Limits
 from abstractcore.drivers.connections import Connections
@@ -70,6 +71,7 @@ class HttpProvider:
         self.model = model
         self.codec = codec
         self._embedding_codec = endpoint.embeddings
+        self.tariff = _tariff(endpoint, str(transport.where) if transport else where.base_url)
         self._base_url = where.base_url
         self._server = f"//{transport.where}" if transport else where.base_url
         self._scrub_key = transport.scrub if transport else where.key.scrub if where.key else str
@@ -317,6 +319,13 @@ def limits(
         if isinstance(value, bool) or not isinstance(value, int | float if is_time else int) or not value > 0:
             raise ConfigurationError(f"{name} must be {'a number' if is_time else 'an integer'} above 0")
     return Limits(connect_timeout, read_timeout, max_connections, body_bytes=max_body_bytes)
+
+
+def _tariff(endpoint: Endpoint, url: str) -> Tariff | None:
+    """Say whose prices hold; nobody's for a server that people run themselves."""
+    if endpoint.is_local and not url.startswith("https://"):
+        return None
+    return Tariff(url if "://" in url else f"https://{url}", endpoint.prices)
 
 
 def _checked(name: str, headers: Mapping[str, str]) -> Headers:

@@ -15,6 +15,7 @@ from abstractcore.tools.prompted import prompted
 
 if TYPE_CHECKING:
     from abstractcore.codecs.base import EmbedLimits
+    from abstractcore.costs import Tariff
     from abstractcore.drivers.base import Deadline, Driver
     from abstractcore.providers.base import Provider
     from abstractcore.providers.batching import HttpBatching
@@ -31,6 +32,7 @@ class PromptedTools:
     def __init__(self, inner: Provider, *, always: bool) -> None:
         self.name = inner.name
         self.model = inner.model
+        self.tariff: Tariff | None = getattr(inner, "tariff", None)
         self._inner = inner
         self._is_needed = always
 

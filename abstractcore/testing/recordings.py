@@ -185,7 +185,7 @@ def _chunk_data(chunk: StreamChunk) -> dict[str, Any]:
     if chunk.finish_reason is not None:
         told["finish_reason"] = chunk.finish_reason
     if chunk.usage is not None:
-        told["usage"] = {name: count for name, count in asdict(chunk.usage).items() if count is not None}
+        told["usage"] = {name: each for name, each in asdict(chunk.usage).items() if each not in (None, ())}
     if chunk.metadata:
         told["metadata"] = dict(chunk.metadata)
     return {chunk.phase: told}
@@ -201,7 +201,7 @@ def _chunk_of(data: Any) -> StreamChunk:
         phase,
         told.get("content", ""),
         tool_call=ToolCall(**told["tool_call"]) if "tool_call" in told else None,
-        usage=Usage(**told["usage"]) if "usage" in told else None,
+        usage=Usage.of(told["usage"]) if "usage" in told else None,
         finish_reason=told.get("finish_reason"),
         metadata=_metadata(told.get("metadata")),
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import pytest
 from abstractcore.codecs.openai_chat import OpenAIChat
 from abstractcore.errors import AbstractCoreError, IncompleteStreamError
 from abstractcore.types import StreamChunk
+from tests.codecs.recorded import counts
 
 CASES = Path(__file__).parent / "openai_chat"
 STREAMS = sorted(CASES.glob("*.sse"))
@@ -50,7 +50,7 @@ def read(chunks: Iterable[StreamChunk]) -> dict[str, Any]:
                 found["tool_calls"].append(chunk.tool_call.as_dict())
             else:
                 has_ended = True
-                found["usage"] = chunk.usage and asdict(chunk.usage)
+                found["usage"] = chunk.usage and counts(chunk.usage)
                 found["finish_reason"] = chunk.finish_reason
                 found.update({key: value for key, value in (chunk.metadata or {}).items() if key != "raw"})
         assert has_ended, "the answer never ended"
