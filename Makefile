@@ -50,7 +50,7 @@ docs: $(VENV)/.dev
 # takes some minutes and only prints. The first run makes an environment for each peer.
 bench: $(VENV)/.dev
 	@$(PIP) install --editable '.[plot]'
-	@missed=; for benchmark in overhead.py agents.py 'batching.py --quick' peers; do \
+	@missed=; for benchmark in overhead.py agents.py gateway.py 'batching.py --quick' peers; do \
 	    set -- $$benchmark; echo "== $$benchmark"; \
 	    $(BIN)/python benchmarks/$$1 $${2:-$(if $(QUICK),--quick)} || missed="$$missed $$1"; \
 	done; test -z "$$missed" || { echo "missed:$$missed" >&2; exit 1; }
