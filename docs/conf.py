@@ -50,6 +50,7 @@ html_show_sphinx = False
 _START = (
     '<!doctype html><title>abstractcore</title><meta http-equiv="refresh" content="0; url=docs/index.html">'
 )
+PUBLIC = [f"abstractcore{room}" for room in ("", ".aio", ".testing", ".distributed", ".serve", ".plugins")]
 _GROUP = re.compile(r"^## (.+)$", re.MULTILINE)
 _PAGE = re.compile(r"^- \[([^\]]+)\]\(([^)#\s]+\.md)\)", re.MULTILINE)
 _LINK = re.compile(r"\]\(([\w./-]+)\)")
@@ -77,16 +78,24 @@ def _signature(name: str) -> str:
 
 def _unlisted(page: str) -> list[str]:
     """The public names that the page has not given a place yet."""
-    package, tests = import_module("abstractcore"), import_module("abstractcore.testing")
-    names = [f"abstractcore.{name}" for name in package.__all__ if not _is_module(getattr(package, name))]
-    names += [f"abstractcore.testing.{name}" for name in tests.__all__]
     listed = set(_NAME.findall(page))
-    missing = [f"- `{name}`" for name in names if name not in listed]
+    missing = [f"- `{name}`" for name in public_names() if name not in listed]
     return ["## More", "", *missing] if missing else []
 
 
-def _is_module(value: object) -> bool:
-    return isinstance(value, ModuleType)
+def public_names() -> list[str]:
+    """Every public name, but those of `aio` that are the very same object."""
+    modules = {path: import_module(path) for path in PUBLIC}
+    kept = [
+        (path, name, getattr(module, name)) for path, module in modules.items() for name in module.__all__
+    ]
+    package = modules["abstractcore"]
+    return [
+        f"{path}.{name}"
+        for path, name, value in kept
+        if not isinstance(value, ModuleType)
+        and (path == "abstractcore" or value is not getattr(package, name, None))
+    ]
 
 
 def _of_a_folder(beside: Path, link: re.Match[str]) -> str:

@@ -16,7 +16,9 @@ import griffe
 
 ROOT = Path(__file__).parents[2]
 RECORDED = Path(__file__).parent / "api"
-MODULES = ("abstractcore", "abstractcore.aio", "abstractcore.testing", "abstractcore.tools")
+MODULES = [
+    f"abstractcore{room}" for room in ("", ".aio", ".testing", ".tools", ".distributed", ".serve", ".plugins")
+]
 #: These are made by a function, or by the package: nobody calls the class.
 MADE = {
     "LLM": "create_llm",

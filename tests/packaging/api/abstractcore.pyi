@@ -68,6 +68,20 @@ class AgentEvent:
     ) -> None: ...
     ...
 
+class AsyncBatchJob:
+    async def refresh(self) -> AsyncBatchJob: ...
+    async def wait(self, *, timeout: float | None = None, poll: float = LONGEST_PAUSE) -> AsyncBatchJob: ...
+    def results(self, *, ordered: bool = True) -> AsyncMapResults: ...
+    async def cancel(self) -> AsyncBatchJob: ...
+    def __init__(self, batch: Batch) -> None: ...
+    id: str
+    status: BatchState
+    is_over: bool
+    counts: BatchCounts
+    metadata: dict[str, str]
+    raw: Any
+    ...
+
 class AsyncMapResults:
     async def aclose(self) -> None: ...
     ...
@@ -175,7 +189,37 @@ class BasicSession:
     ) -> Any: ...
     ...
 
+class BatchCounts:
+    total: int | None
+    succeeded: int | None
+    failed: int | None
+    cancelled: int | None
+    expired: int | None
+    def __init__(
+        self,
+        total: int | None = None,
+        succeeded: int | None = None,
+        failed: int | None = None,
+        cancelled: int | None = None,
+        expired: int | None = None,
+    ) -> None: ...
+    ...
+
 class BatchError(APIError): ...
+
+class BatchJob:
+    def refresh(self) -> BatchJob: ...
+    def wait(self, *, timeout: float | None = None, poll: float = LONGEST_PAUSE) -> BatchJob: ...
+    def results(self, *, ordered: bool = True) -> MapResults: ...
+    def cancel(self) -> BatchJob: ...
+    def __init__(self, batch: Batch) -> None: ...
+    id: str
+    status: BatchState
+    is_over: bool
+    counts: BatchCounts
+    metadata: dict[str, str]
+    raw: Any
+    ...
 
 class Chain:
     def run(
@@ -355,6 +399,56 @@ class LLM:
     async def ahealth(self, *, timeout: float | None = None) -> Health: ...
     def close(self) -> None: ...
     async def aclose(self) -> None: ...
+    def batch(
+        self,
+        prompts: Iterable[BatchPrompt],
+        *,
+        metadata: Mapping[str, str] | None = None,
+        temperature: float | None = ...,
+        top_p: float | None = ...,
+        top_k: int | None = ...,
+        seed: int | None = ...,
+        stop: str | Sequence[str] | None = ...,
+        max_output_tokens: int | None = ...,
+        presence_penalty: float | None = ...,
+        frequency_penalty: float | None = ...,
+        thinking: Thinking = ...,
+        extra: Mapping[str, Any] | None = ...,
+        system_prompt: str | None = ...,
+        tools: Sequence[Any] | None = ...,
+        tool_choice: str | None = ...,
+        response_model: Any = ...,
+        media: Media | Sequence[Media] | None = ...,
+        timeout: float | None = ...,
+    ) -> BatchJob: ...
+    async def abatch(
+        self,
+        prompts: Iterable[BatchPrompt],
+        *,
+        metadata: Mapping[str, str] | None = None,
+        temperature: float | None = ...,
+        top_p: float | None = ...,
+        top_k: int | None = ...,
+        seed: int | None = ...,
+        stop: str | Sequence[str] | None = ...,
+        max_output_tokens: int | None = ...,
+        presence_penalty: float | None = ...,
+        frequency_penalty: float | None = ...,
+        thinking: Thinking = ...,
+        extra: Mapping[str, Any] | None = ...,
+        system_prompt: str | None = ...,
+        tools: Sequence[Any] | None = ...,
+        tool_choice: str | None = ...,
+        response_model: Any = ...,
+        media: Media | Sequence[Media] | None = ...,
+        timeout: float | None = ...,
+    ) -> AsyncBatchJob: ...
+    def batch_job(
+        self, batch_id: str, prompts: Iterable[BatchPrompt] | None = None, *, response_model: Any = None
+    ) -> BatchJob: ...
+    async def abatch_job(
+        self, batch_id: str, prompts: Iterable[BatchPrompt] | None = None, *, response_model: Any = None
+    ) -> AsyncBatchJob: ...
     def map(
         self,
         prompts: Iterable[Prompt],
@@ -714,12 +808,15 @@ class ToolContext:
     messages: Sequence[Message]
     agent: str | None
     iteration: int
+    tell: Callable[[str], None] | None
+    def progress(self, text: str) -> None: ...
     def __init__(
         self,
         tool_call: ToolCall | None = None,
         messages: Sequence[Message] = (),
         agent: str | None = None,
         iteration: int = 0,
+        tell: Callable[[str], None] | None = None,
     ) -> None: ...
     ...
 
@@ -738,6 +835,11 @@ class Usage:
     total_tokens: int | None
     cached_tokens: int | None
     reasoning_tokens: int | None
+    cache_write_tokens: int | None
+    charges: Charges
+    cost: Decimal | None
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Usage: ...
     def __init__(
         self,
         input_tokens: int | None = None,
@@ -745,6 +847,8 @@ class Usage:
         total_tokens: int | None = None,
         cached_tokens: int | None = None,
         reasoning_tokens: int | None = None,
+        cache_write_tokens: int | None = None,
+        charges: Charges = (),
     ) -> None: ...
     ...
 
@@ -828,6 +932,7 @@ def create_llm(
     step_timeout: float = ...,
 ) -> LLM: ...
 
+distributed: module
 errors: module
 
 def fallback(
