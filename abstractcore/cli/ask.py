@@ -111,6 +111,7 @@ def as_data(response: GenerateResponse) -> dict[str, Any]:
     told = asdict(response)
     for name in ("raw", "provider_data"):
         del told[name]
+    del told["usage"]["charges"]
     return told
 
 
