@@ -39,7 +39,7 @@ def doctor(
     """
     from abstractcore.cli.tables import show
 
-    found = [*_python(), *_default(), *_providers(timeout), *_engines(), *_extras()]
+    found = [*_python(), *_default(), *_providers(timeout), *_plugins(), *_engines(), *_extras()]
     show(
         ("", "what", "found", "what to do"), [(one.state, one.what, one.detail, one.advice) for one in found]
     )
@@ -114,6 +114,18 @@ def _advice(provider: str, failure: AbstractCoreError) -> str:
     if isinstance(failure, errors.RateLimitError | errors.ServerError):
         return "wait, and try again"
     return f"check {address}"
+
+
+def _plugins() -> Iterator[Finding]:
+    """The providers that other packages bring; none is loaded or asked."""
+    from abstractcore.plugins import installed
+
+    for plugin in installed():
+        if plugin.problem is None:
+            yield Finding("ok", plugin.name, f"a provider of the package {plugin.package}")
+        else:
+            advice = f"uninstall {plugin.package}, or ask for another name"
+            yield Finding("!!", plugin.name, f"{plugin.package}: {plugin.problem}", advice)
 
 
 def _engines() -> Iterator[Finding]:

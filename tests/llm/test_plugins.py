@@ -193,6 +193,20 @@ def test_a_list_loads_nothing(install: Install) -> None:
     assert plugins.InstalledPlugin("lazy", "plugin-d") in plugins.installed()
 
 
+def test_the_doctor_names_them(install: Install) -> None:
+    pytest.importorskip("typer")
+    from abstractcore.cli import doctor
+
+    install("plugin-a", plugin_row="ROW", vllm="Says")
+
+    found = {one.what: one for one in doctor._plugins()}
+    assert (found["plugin-row"].state, found["plugin-row"].advice) == ("ok", "")
+    assert (found["vllm"].state, found["vllm"].advice) == (
+        "!!",
+        "uninstall plugin-a, or ask for another name",
+    )
+
+
 @pytest.mark.timeout(240)
 def test_the_template_installs_and_passes_its_own_tests(tmp_path: Path) -> None:
     """pip really installs it; its tests, the suite among them, then run in a process of their own."""
