@@ -9,16 +9,14 @@ from abstractcore import conversation
 from abstractcore.agents import agent, workflows
 from abstractcore.agents.printing import pretty_print
 from abstractcore.agents.runs import AwaitedRuns
-from abstractcore.errors import ConfigurationError
 from abstractcore.factory import Options, create_llm
 from abstractcore.failover import fallback
 from abstractcore.generation.ask import Sampling
-from abstractcore.llm import LLM
 from abstractcore.mcp import AsyncMCPClient as MCPClient
 from abstractcore.session import BasicSession
 from abstractcore.streams import AsyncStream
 from abstractcore.tools import Tool, ToolContext, tool
-from abstractcore.types import PHASES, GenerateResponse, StreamChunk, ToolCall, Usage
+from abstractcore.types import GenerateResponse, StreamChunk, ToolCall, Usage
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -49,8 +47,6 @@ __all__ = [
     "pretty_print",
     "tool",
 ]
-
-_IN_PROCESS = ("huggingface", "llamacpp", "local", "mlx", "openvino")
 
 
 class Client(conversation.ClientCore):
@@ -112,10 +108,7 @@ class Client(conversation.ClientCore):
         Async tools are awaited, sync ones run in threads. With *stream*, what comes back can
         be awaited first or iterated at once.
         """
-        options = self._options({**locals()})
-        if stream:
-            return self.session.agenerate(text, stream=True, include=include or PHASES, **options)
-        return _text(self.session.agenerate(text, include=include, **options))
+        return self._say(self.session.agenerate, {**locals()})
 
     def fork(self) -> Client:
         """Give a client that goes on from here by itself: a copy of the messages, the same model."""
@@ -134,11 +127,6 @@ class Client(conversation.ClientCore):
         await self.aclose()
 
 
-async def _text(answering: Coroutine[Any, Any, Any]) -> Any:
-    answer = await answering
-    return answer.content if isinstance(answer, GenerateResponse) else answer
-
-
 def client(
     model: conversation.Model | conversation.Client,
     *,
@@ -151,33 +139,7 @@ def client(
     A model in this process is loaded by a sync client first: naming one here is
     ConfigurationError (a ValueError), which shows how.
     """
-    if isinstance(model, Client):
-        raise ConfigurationError("this client is an async one already")
-    if isinstance(model, conversation.Client):
-        conversation.check_none_given(options)
-        made = Client(model.session)
-        if tools is not None:
-            made.tools = tools
-        if system is not None:
-            made.system_message = system
-        return made
-    _check_remote(model)
-    made = Client(conversation.new_session(model, system, options))
-    made.tools = tools or ()
-    return made
-
-
-def _check_remote(model: conversation.Model) -> None:
-    if isinstance(model, LLM):
-        return
-    name = getattr(model, "provider", model.partition(":")[0]).strip().lower()
-    if name not in _IN_PROCESS:
-        return
-    raise ConfigurationError(
-        f"{name} runs in this process, and two clients must not load its weights twice. Wrap a sync client:\n"
-        "    sync_client = abstractcore.client(...)\n"
-        "    async_client = aio.client(sync_client)"
-    )
+    return conversation.new_client(Client, model, system, tools, options)
 
 
 def chat(text: str, *, model: conversation.Model, system: str | None = None, **arguments: Any) -> Any:

@@ -5,7 +5,7 @@ A thin face over BasicSession: one history, one transaction rule, one order of t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, Unpack, overload
 
 from abstractcore.errors import ConfigurationError
@@ -15,7 +15,7 @@ from abstractcore.generation.tool_runs import check_served, runnable
 from abstractcore.llm import LLM
 from abstractcore.session import BasicSession
 from abstractcore.streams import Stream
-from abstractcore.types import PHASES, Message, Usage
+from abstractcore.types import PHASES, GenerateResponse, Message, Usage
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from abstractcore.generation.media import Media
 
 M = TypeVar("M")
+C = TypeVar("C", bound="ClientCore")
 Model = str | LLM
+
+_IN_PROCESS = ("huggingface", "llamacpp", "local", "mlx", "openvino")
 
 
 class ClientCore:
@@ -108,8 +111,25 @@ class ClientCore:
             **given["params"],
         }
 
+    def _say(self, ask: Callable[..., Any], given: dict[str, Any]) -> Any:
+        """Do a turn with *ask*, the session's `generate` or `agenerate`."""
+        options = self._options(given)
+        if given["stream"]:
+            return ask(given["text"], stream=True, include=given["include"] or PHASES, **options)
+        return _text(ask(given["text"], include=given["include"], **options))
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.llm.provider}:{self.llm.model}, {len(self.messages)} messages>"
+
+
+def _text(answer: Any) -> Any:
+    if isinstance(answer, Coroutine):
+        return _awaited_text(answer)
+    return answer.content if isinstance(answer, GenerateResponse) else answer
+
+
+async def _awaited_text(answering: Coroutine[Any, Any, Any]) -> Any:
+    return _text(await answering)
 
 
 class Client(ClientCore):
@@ -175,11 +195,7 @@ class Client(ClientCore):
         of those in *include*. *timeout* (seconds) bounds the whole turn. After an error the
         history is as it was.
         """
-        options = self._options({**locals()})
-        if stream:
-            return self.session.generate(text, stream=True, include=include or PHASES, **options)
-        answer = self.session.generate(text, include=include, **options)
-        return answer if schema is not None else answer.content
+        return self._say(self.session.generate, {**locals()})
 
     def fork(self) -> Client:
         """Give a client that goes on from here by itself: a copy of the messages, the same model."""
@@ -198,18 +214,60 @@ class Client(ClientCore):
         self.close()
 
 
-def new_session(model: Model, system: str | None, options: Options) -> BasicSession:
+def new_client(
+    kind: type[C], model: Any, system: str | None, tools: Sequence[Any] | None, options: Options
+) -> C:
+    """Make a client of *kind*: of a model, or an async one of a sync client, whose session it shares."""
+    if isinstance(model, ClientCore):
+        return _sharing(kind, model, system, tools, options)
+    if not kind._blocks:  # pyright: ignore[reportPrivateUsage]
+        _check_remote(model)
+    made = kind(_new_session(model, system, options))
+    made.tools = tools or ()
+    return made
+
+
+def _sharing(
+    kind: type[C], client: ClientCore, system: str | None, tools: Sequence[Any] | None, options: Options
+) -> C:
+    blocks, theirs = kind._blocks, client._blocks  # pyright: ignore[reportPrivateUsage]
+    if blocks == theirs:
+        raise ConfigurationError(f"this client is {'a sync' if blocks else 'an async'} one already")
+    if blocks:
+        raise ConfigurationError("an async client cannot be made a sync one; the other way it can")
+    _check_none_given(options)
+    made = kind(client.session)
+    if tools is not None:
+        made.tools = tools
+    if system is not None:
+        made.system_message = system
+    return made
+
+
+def _check_remote(model: Model) -> None:
+    if isinstance(model, LLM):
+        return
+    name = getattr(model, "provider", model.partition(":")[0]).strip().lower()
+    if name not in _IN_PROCESS:
+        return
+    raise ConfigurationError(
+        f"{name} runs in this process, and two clients must not load its weights twice. Wrap a sync client:\n"
+        "    sync_client = abstractcore.client(...)\n"
+        "    async_client = aio.client(sync_client)"
+    )
+
+
+def _new_session(model: Model, system: str | None, options: Options) -> BasicSession:
     """Make the session of a new client: *model* is an LLM, `provider:model`, or a member of `models`."""
     if isinstance(model, LLM):
-        check_none_given(options)
+        _check_none_given(options)
         return BasicSession(model, system)
     provider = getattr(model, "provider", None)
     llm = create_llm(model, **options) if provider is None else create_llm(provider, str(model), **options)
     return BasicSession(llm, system)
 
 
-def check_none_given(options: Mapping[str, Any]) -> None:
-    """Raise ConfigurationError for options of a model that has been made already."""
+def _check_none_given(options: Mapping[str, Any]) -> None:
     if options:
         names = ", ".join(options)
         raise ConfigurationError(
@@ -229,9 +287,7 @@ def client(
     *options* are those of `create_llm`, and none for an LLM, which has its own. Raises AsyncToolError
     for an async tool: `abstractcore.aio` runs those.
     """
-    made = Client(new_session(model, system, options))
-    made.tools = tools or ()
-    return made
+    return new_client(Client, model, system, tools, options)
 
 
 @overload

@@ -241,6 +241,10 @@ def test_a5_options_of_a_model_that_is_made_already_are_refused(surface: Surface
         aio.client(sync_client, temperature=0)
     with pytest.raises(ConfigurationError, match="async one already"):
         aio.client(aio.client(llm))  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ConfigurationError, match="a sync one already"):
+        abstractcore.client(sync_client)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ConfigurationError, match="the other way"):
+        abstractcore.client(aio.client(llm))  # pyright: ignore[reportArgumentType]
 
 
 def test_a_closed_client_says_so(surface: Surface, server: FakeServer):
