@@ -134,11 +134,12 @@ class Batches(Maps):
         self, driver: Driver, batch_id: str, prompts: Iterable[BatchPrompt] | None, response_model: Any
     ) -> Batch:
         from abstractcore.generation.batches import Batch
-        from abstractcore.providers.batching import checked_id
 
+        if not isinstance(batch_id, str) or not batch_id:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError("which batch? Pass the id that job.id gave")
         service = self._batch_service()
         known = None if prompts is None else list[BatchPrompt](check_prompts(prompts))
-        status = await service.find(driver, checked_id(batch_id))
+        status = await service.find(driver, batch_id)
         return Batch(service, status, prompts=known, response_model=response_model)
 
 

@@ -16,12 +16,13 @@ from abstractcore.codecs.batches import (
     BatchStatus,
     RawRequest,
     Submission,
+    in_path,
     read_batch,
     read_line,
     unanswered,
     unstreamed,
 )
-from abstractcore.codecs.json_text import as_count, as_object
+from abstractcore.codecs.json_text import as_count, as_object, as_text
 from abstractcore.errors import ResponseError, UnsupportedFeatureError
 from abstractcore.types import BatchCounts, BatchState
 
@@ -57,11 +58,11 @@ class AnthropicBatches:
 
     def look(self, batch_id: str) -> RawRequest:
         """Ask where a batch stands."""
-        return RawRequest("GET", f"{self.path}/{batch_id}")
+        return RawRequest("GET", f"{self.path}/{in_path(batch_id)}")
 
     def cancel(self, batch_id: str) -> RawRequest:
         """Ask for a batch's end; what is being answered may still be."""
-        return RawRequest("POST", f"{self.path}/{batch_id}/cancel")
+        return RawRequest("POST", f"{self.path}/{in_path(batch_id)}/cancel")
 
     def status(self, body: Any) -> BatchStatus:
         """Read where a batch stands.
@@ -72,7 +73,7 @@ class AnthropicBatches:
         told = as_object(batch.get("request_counts"))
         counts = {name: as_count(told.get(name)) for name in _COUNTED}
         known = [count for count in counts.values() if count is not None]
-        paths = (f"{self.path}/{batch['id']}/results",) if state == "completed" else ()
+        paths = (f"{self.path}/{in_path(batch['id'])}/results",) if state == "completed" else ()
         if state == "completed":
             state = _ended(counts)
         return BatchStatus(
@@ -93,7 +94,7 @@ class AnthropicBatches:
         """Read one line of the results."""
         read = read_line(line)
         custom_id, result = read["custom_id"], as_object(read.get("result"))
-        kind = result.get("type")
+        kind = as_text(result.get("type"))
         if kind == "succeeded":
             return BatchLine(custom_id, result.get("message"))
         if kind == "errored" and (failure := read_failure(as_object(result.get("error")))):

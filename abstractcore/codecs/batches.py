@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import quote
 
-from abstractcore.codecs.json_text import is_object, parse
+from abstractcore.codecs.json_text import as_text, clean, is_object, parse
 from abstractcore.errors import AbstractCoreError, APIError, BatchError, ResponseError
 from abstractcore.types import BatchCounts, BatchState
 
@@ -126,10 +127,19 @@ def read_line(line: str) -> dict[str, Any]:
 
 def read_batch(body: Any, kind: str, states: Mapping[str, BatchState]) -> tuple[dict[str, Any], BatchState]:
     """Give the JSON object of a batch and its state, which stands under *kind*. Raises ResponseError."""
-    if not is_object(body) or not isinstance(body.get("id"), str) or not isinstance(body.get(kind), str):
+    try:
+        body = clean(body)
+    except RecursionError:
+        raise ResponseError("the answer is JSON that is nested too deeply") from None
+    if not is_object(body) or not as_text(body.get("id")) or not isinstance(body.get(kind), str):
         raise ResponseError("the answer is not a batch: it has no id or no status")
     # A state that is not known yet is one on the way: only the known ones end the waiting.
     return body, states.get(body[kind], "in_progress")
+
+
+def in_path(name: str) -> str:
+    """Give a vendor's name of something as one step of a path."""
+    return quote(name, safe="")
 
 
 def unanswered(state: str) -> APIError:

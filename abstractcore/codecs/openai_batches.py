@@ -18,6 +18,7 @@ from abstractcore.codecs.batches import (
     BatchStatus,
     RawRequest,
     Submission,
+    in_path,
     read_batch,
     read_line,
     unanswered,
@@ -82,11 +83,11 @@ class OpenAIBatches:
 
     def look(self, batch_id: str) -> RawRequest:
         """Ask where a batch stands."""
-        return RawRequest("GET", f"/batches/{batch_id}")
+        return RawRequest("GET", f"/batches/{in_path(batch_id)}")
 
     def cancel(self, batch_id: str) -> RawRequest:
         """Ask for a batch's end; it takes up to ten minutes, and keeps what has been answered."""
-        return RawRequest("POST", f"/batches/{batch_id}/cancel")
+        return RawRequest("POST", f"/batches/{in_path(batch_id)}/cancel")
 
     def status(self, body: Any) -> BatchStatus:
         """Read where a batch stands."""
@@ -101,7 +102,7 @@ class OpenAIBatches:
                 as_count(counted.get("completed")),
                 as_count(counted.get("failed")),
             ),
-            tuple(f"/files/{file}/content" for file in files if file) if state in OVER else (),
+            tuple(f"/files/{in_path(file)}/content" for file in files if file) if state in OVER else (),
             _problem(batch),
             {name: value for name, value in as_object(batch.get("metadata")).items() if as_text(value)},
             batch,

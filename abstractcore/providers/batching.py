@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from abstractcore.codecs.framing import NDJSONDecoder
-from abstractcore.errors import AbstractCoreError, ConfigurationError, ResponseError
+from abstractcore.errors import AbstractCoreError, ResponseError
 
 if TYPE_CHECKING:
     from abstractcore.codecs.base import Codec, WireRequest
@@ -79,10 +79,3 @@ class HttpBatching:
         finally:
             if reply is not None:
                 reply.discard()
-
-
-def checked_id(batch_id: object) -> str:
-    """Check that a batch's id can stand in a path. Raises ConfigurationError."""
-    if isinstance(batch_id, str) and batch_id and batch_id.replace("_", "").replace("-", "").isalnum():
-        return batch_id
-    raise ConfigurationError("a batch's id is letters, digits, - and _: the one that job.id gave")

@@ -18,6 +18,7 @@ from abstractcore import (
     ClosedError,
     ConfigurationError,
     ConnectionFailedError,
+    ModelNotFoundError,
     RateLimitError,
     RequestTimeoutError,
     ResponseError,
@@ -502,12 +503,20 @@ def test_a_wrong_prompt_is_raised_before_anything_is_sent(
     assert server.requests == []
 
 
-@pytest.mark.parametrize("batch_id", ["", "../files", "a/b", "a?b", None, 5])
-def test_an_id_is_no_path(surface: Surface, server: FakeServer, openai: FakeBatches, batch_id: Any) -> None:
+@pytest.mark.parametrize("batch_id", ["", None, 5])
+def test_an_id_is_a_text(surface: Surface, server: FakeServer, openai: FakeBatches, batch_id: Any) -> None:
     with pytest.raises(ConfigurationError, match="id"):
         surface.call(made(openai, server), "batch_job", batch_id)
 
     assert server.requests == []
+
+
+def test_an_id_is_one_step_of_a_path(surface: Surface, server: FakeServer, fake: FakeBatches) -> None:
+    with pytest.raises(ModelNotFoundError):
+        surface.call(made(fake, server), "batch_job", "../files?a=b\r\nX: y")
+
+    (request,) = server.requests
+    assert request.target.endswith("/batches/..%2Ffiles%3Fa%3Db%0D%0AX%3A%20y")
 
 
 @pytest.mark.parametrize(
