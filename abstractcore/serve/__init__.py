@@ -43,8 +43,10 @@ def app(
     """
     _check_installed()
     from abstractcore.serve.application import make
+    from abstractcore.serve.models import ModelTable
 
-    return make(models, keys=keys, max_body_bytes=max_body_bytes, max_requests=max_requests, load=load)
+    table = ModelTable(models)
+    return make(table, keys=keys, max_body_bytes=max_body_bytes, max_requests=max_requests, load=load)
 
 
 def run(
@@ -60,15 +62,20 @@ def run(
     """Serve *models* on *host* and *port* until a signal ends it; answers under way get 30 seconds.
 
     *keys* are, unless given, the words in ABSTRACTCORE_SERVE_KEYS, separated by commas. Without a key
-    *host* must be this machine's own: ConfigurationError otherwise. The others are those of `app`.
+    *host* must be this machine's own: ConfigurationError otherwise. The others are those of `app`; the
+    models of this process are loaded before anything is served.
     """
     _check_installed()
     from abstractcore.serve import server
+    from abstractcore.serve.application import make
+    from abstractcore.serve.models import ModelTable
 
     known = server.keys_in_environment() if keys is None else list(keys)
     server.check_host(host, has_keys=bool(known))
-    asgi = app(models, keys=known, max_body_bytes=max_body_bytes, max_requests=max_requests)
-    server.serve(asgi, host, port, log_level)
+    with ModelTable(models) as table:
+        asgi = make(table, keys=known, max_body_bytes=max_body_bytes, max_requests=max_requests, load=False)
+        table.load()
+        server.serve(asgi, host, port, log_level)
 
 
 def _check_installed() -> None:

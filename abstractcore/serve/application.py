@@ -25,7 +25,7 @@ from abstractcore.serve.looking import (
     not_found,
     say_refusal,
 )
-from abstractcore.serve.models import Models, ModelTable
+from abstractcore.serve.models import ModelTable
 from abstractcore.serve.refusals import Refused
 from abstractcore.serve.replies import Reply
 
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 
 
 def make(
-    models: Models, *, keys: Iterable[str], max_body_bytes: int, max_requests: int, load: bool
+    models: ModelTable, *, keys: Iterable[str], max_body_bytes: int, max_requests: int, load: bool
 ) -> Starlette:
-    """Make the gateway; the arguments are those of `abstractcore.serve.app`."""
+    """Make the gateway; the other arguments are those of `abstractcore.serve.app`."""
     if max_body_bytes < 1 or max_requests < 1:
         raise ConfigurationError("max_body_bytes and max_requests are 1 at least")
-    gateway = Gateway(ModelTable(models), Door(keys), max_body_bytes, max_requests)
+    gateway = Gateway(models, Door(keys), max_body_bytes, max_requests)
     starlette = Starlette(
         routes=_routes(gateway),
         lifespan=_lifespan(gateway, load=load),
@@ -75,10 +75,10 @@ def _lifespan(gateway: Gateway, *, load: bool) -> Any:
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
         try:
             if load:
-                await gateway.models.load()
+                await gateway.models.aload()
             yield
         finally:
-            await gateway.models.close()
+            await gateway.models.aclose()
 
     return lifespan
 

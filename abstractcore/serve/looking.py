@@ -14,7 +14,6 @@ from abstractcore.serve.dialects.chat_completions import CHAT_COMPLETIONS
 from abstractcore.serve.dialects.messages import MESSAGES
 from abstractcore.serve.metrics import CONTENT_TYPE
 from abstractcore.serve.page import PAGE, page_headers
-from abstractcore.serve.refusals import refused
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -68,7 +67,8 @@ class LookingPaths:
 async def not_found(request: Request, failure: Any) -> Response:
     """Say that a path or a method is not known here."""
     message = f"{request.method} {request.url.path[:100]}: {failure.detail}"
-    return _refusal(request, refused(failure.status_code, "not_found", message).refusal)
+    kind = "unknown_url" if failure.status_code == 404 else "invalid_request"
+    return _refusal(request, Refusal(failure.status_code, kind, message))
 
 
 async def say_refusal(request: Request, failure: Any) -> Response:

@@ -59,14 +59,26 @@ class ModelTable:
             raise refused(404, "not_found", f"The model {shown!r} is not served here.", param="model")
         return served, self._llms[served]
 
-    async def load(self) -> None:
+    def load(self) -> None:
+        """Load the models of this process, with a bar on a terminal."""
+        for llm in dict.fromkeys(self._llms.values()):
+            llm.load(progress=True)
+
+    async def aload(self) -> None:
         """Load the models of this process, so that the first request need not wait for one."""
         for llm in dict.fromkeys(self._llms.values()):
             await llm.aload()
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Close the LLMs that were made here."""
         await ASYNC.gather([llm.aclose for llm in self._made])
+
+    def __enter__(self) -> ModelTable:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for llm in self._made:
+            llm.close()
 
 
 def with_colon(spec: str) -> str:

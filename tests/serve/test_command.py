@@ -105,6 +105,7 @@ def test_the_keys_of_a_file_are_those_that_open(tmp_path: Path, server: FakeServ
         (("ollama:a", "--host", "0.0.0.0"), "there are no keys"),
         (("ollama:a", "--keys-file", "no-such-file"), "no-such-file cannot be read"),
         (("ollama:a", "--keys-file", os.devnull), "holds no key"),
+        (("openvino:/no/such/model",), "there is no model at /no/such/model"),
     ],
 )
 def test_what_cannot_work_is_said_in_a_line(arguments: tuple[str, ...], told: str) -> None:

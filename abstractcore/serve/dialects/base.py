@@ -15,7 +15,8 @@ from abstractcore.types import GenerateResponse, OutputSchema, StreamChunk, Usag
 
 RefusalKind = Literal[
     "invalid_request", "authentication", "permission", "not_found", "too_large", "context_length",
-    "rate_limit", "quota", "overloaded", "timeout", "unsupported", "server",
+    "rate_limit", "quota", "overloaded", "timeout", "unsupported", "unknown_url",
+    "server",
 ]  # fmt: skip
 
 

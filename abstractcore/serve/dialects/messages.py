@@ -65,6 +65,7 @@ _ERRORS: Mapping[RefusalKind, str] = {
     "overloaded": "overloaded_error",
     "timeout": "timeout_error",
     "unsupported": "invalid_request_error",
+    "unknown_url": "not_found_error",
     "server": "api_error",
 }
 

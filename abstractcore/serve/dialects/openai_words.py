@@ -22,6 +22,7 @@ _ERRORS: Mapping[RefusalKind, tuple[str, str | None]] = {
     "overloaded": ("server_error", "overloaded"),
     "timeout": ("server_error", "timeout"),
     "unsupported": ("invalid_request_error", "unsupported_parameter"),
+    "unknown_url": ("invalid_request_error", "unknown_url"),
     "server": ("server_error", None),
 }
 
