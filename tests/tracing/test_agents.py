@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -136,3 +137,43 @@ def test_words_are_kept_when_the_program_asks(
     whole: Any = kept.span("invoke_agent sums").attributes
     assert "Task." in whole["gen_ai.input.messages"]
     assert "Three." in whole["gen_ai.output.messages"]
+
+
+def test_a_run_that_is_cancelled_ends_each_span(kept: Kept, caplog: pytest.LogCaptureFixture) -> None:
+    begun = asyncio.Event()
+
+    async def think() -> str:
+        begun.set()
+        await asyncio.Event().wait()
+        return "done"
+
+    async def main() -> None:
+        agent = aio.Agent(
+            aio.client(ScriptedLLM([tool_call("think"), "Done."])), tools=[think], name="thinks"
+        )
+        run = asyncio.ensure_future(agent.run("Task."))
+        await begun.wait()
+        run.cancel()
+        await asyncio.wait([run])
+
+    asyncio.run(main())
+
+    cancelled = {span.name for span in kept.spans if span.status.status_code is StatusCode.ERROR}
+    assert cancelled == {"execute_tool think", "invoke_agent thinks"}
+    kinds = {(span.attributes or {}).get("error.type") for span in kept.spans}
+    assert kinds == {None, "asyncio.exceptions.CancelledError"}
+    assert caplog.records == []  # OpenTelemetry complains there of a context that is left elsewhere
+
+
+def test_a_stream_of_a_run_that_is_left_ends_each_span(
+    kept: Kept, surface: Surface, names: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    agent = names.Agent(names.client(ScriptedLLM([["one ", "two ", "three"]])), name="greets")
+
+    iterator = surface.iterate(surface.run(lambda: agent.run("Task.", stream=True)))
+    assert surface.step(iterator) is not None
+    surface.run(iterator.aclose if surface.name == "async" else iterator.close)
+
+    assert [span.name for span in kept.spans] == ["chat scripted", "invoke_agent greets"]
+    assert {span.status.status_code for span in kept.spans} == {StatusCode.UNSET}
+    assert caplog.records == []

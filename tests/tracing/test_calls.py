@@ -6,6 +6,8 @@ import asyncio
 import json
 import random
 import threading
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +26,7 @@ from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import Surface, WholeOrStream
 from tests.tracing.conftest import Kept
 
+TINY = Path(__file__).parent.parent / "models" / "tiny-llama-chat.gguf"
 PROMPT = "a prompt that is nobody's business"
 KEY = "sk-live-0123456789abcdef"
 CAPTURE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
@@ -375,3 +378,30 @@ def test_embeddings_are_one_span(kept: Kept, surface: Surface, server: FakeServe
     assert told["server.port"] == server.port
     [tokens] = kept.points("gen_ai.client.token.usage")
     assert (tokens.attributes["gen_ai.token.type"], tokens.sum) == ("input", 6)
+
+
+def test_a_vendor_s_client_says_where_it_asks(kept: Kept, server: FakeServer) -> None:
+    openai = pytest.importorskip("openai")
+    server.replies(text("Hello"))
+
+    with (
+        openai.OpenAI(base_url=f"{server.url}/v1", api_key="k") as client,
+        create_llm("openai", "m", client=client, api="chat") as llm,
+    ):
+        llm.generate(PROMPT)
+
+    told = dict(kept.spans[0].attributes or {})
+    assert (told["server.address"], told["server.port"]) == ("127.0.0.1", server.port)
+
+
+@pytest.mark.skipif(find_spec("openvino_genai") is None, reason="openvino is not installed")
+def test_a_real_model_in_this_process_is_traced(kept: Kept, surface: Surface) -> None:
+    with create_llm("openvino", str(TINY), max_output_tokens=8) as llm:
+        surface.stream(llm, "hello")
+
+    [span] = kept.spans
+    told = dict(span.attributes or {})
+    assert (span.name, span.kind) == (f"chat {TINY}", SpanKind.INTERNAL)
+    assert told["gen_ai.provider.name"] == "openvino"
+    assert told["gen_ai.usage.output_tokens"] > 0
+    assert told["gen_ai.response.time_to_first_chunk"] > 0
