@@ -16,7 +16,7 @@ from abstractcore.agents.runs import BlockingRuns, Runs, Work, all_but_done, ans
 from abstractcore.conversation import ClientCore
 from abstractcore.drivers.generators import Nested
 from abstractcore.drivers.interleave import interleaved
-from abstractcore.errors import ConfigurationError, StructuredOutputError
+from abstractcore.errors import ConfigurationError, ResponseError, StructuredOutputError
 
 if TYPE_CHECKING:
     from abstractcore.types import GenerateResponse, StreamChunk
@@ -62,10 +62,16 @@ class ChainCore(Workflow):
         return cls(steps, name)
 
     async def chunks(self, work: Work) -> AsyncGenerator[StreamChunk]:
-        """Run the steps one after the other: the text of each is the task of the next."""
+        """Run the steps one after the other: the text of each is the task of the next.
+
+        Raises ResponseError for a step that answers with no text where another is to go on from it.
+        """
         task = work.task
         part = work
         for number, step in enumerate(self.steps, 1):
+            if not task.strip():
+                last = self.steps[number - 2].name or part.label
+                raise ResponseError(f"{last} answered with no text, so that the next step has no task")
             part = work.part(task, f"step_{number}")
             async with aclosing(Nested(all_but_done(step, part))) as chunks:
                 async for chunk in chunks:

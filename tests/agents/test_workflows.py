@@ -14,6 +14,7 @@ from abstractcore import (
     ConfigurationError,
     ConnectionFailedError,
     RequestTimeoutError,
+    ResponseError,
     StructuredOutputError,
     Usage,
     aio,
@@ -92,6 +93,20 @@ def test_f3_a_failing_step_ends_the_chain(house: House, server: FakeServer):
     with pytest.raises(BadRequestError):
         house.run(house.Chain.from_client(house.client(server.llm()), ["a", "b", "c"]))
     assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("said", ["", " \n"])
+def test_f3_a_step_that_says_nothing_gives_the_next_no_task(house: House, server: FakeServer, said: str):
+    """No model is asked with an empty message, which providers refuse, each in its own words."""
+    server.replies(text("Begun."), text(said))
+    client = house.client(server.llm())
+
+    with pytest.raises(ResponseError, match="step_2 answered with no text"):
+        house.run(house.Chain.from_client(client, ["a", "b", "c"]))
+    assert len(server.requests) == 2
+
+    server.replies(text("Begun."), text(said))
+    assert house.run(house.Chain.from_client(client, ["a", "b"])) == said
 
 
 def test_a_chain_s_timeout_bounds_all_its_steps(house: House, server: FakeServer):
