@@ -67,6 +67,7 @@ if TYPE_CHECKING:  # what a type checker reads; at run time __getattr__ finds th
     from abstractcore.types import (
         AgentEvent,
         BatchCounts,
+        EmbeddingResponse,
         GenerateResponse,
         Health,
         Message,
@@ -99,6 +100,7 @@ __all__ = [
     "ConflictError",
     "ConnectionFailedError",
     "ContextLengthError",
+    "EmbeddingResponse",
     "EngineDeadError",
     "EngineError",
     "ErrorEvent",
@@ -165,6 +167,7 @@ _HOME = {
         (
             "AgentEvent",
             "BatchCounts",
+            "EmbeddingResponse",
             "GenerateResponse",
             "Health",
             "Message",

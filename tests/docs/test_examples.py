@@ -33,6 +33,7 @@ REMOTE: dict[str, tuple[tuple[str, ...], str]] = {
     "events.py": (OPENAI, "answer: openai"),
     "tracing.py": (("openai:gpt-5-mini", "The weather in Oslo?"), "execute_tool get_weather"),
     "fallback.py": (("openai:gpt-5-mini", "ollama:qwen3:4b-instruct"), f"openai: {TEXT}"),
+    "embeddings.py": (("openai", "text-embedding-3-small", "Who makes music?"), "3 numbers each, 7 tokens"),
     "gateway.py": (OPENAI, f"anthropic: {TEXT}"),
     "sse_server.py": ((), '"done": true'),
     "testing_cassette.py": (("openai:gpt-5-mini",), "[replayed 2 calls, 0 left]"),

@@ -284,6 +284,29 @@ class ConfigurationError(AbstractCoreError, ValueError): ...
 class ConflictError(APIError): ...
 class ConnectionFailedError(TransportError, ConnectionError): ...
 class ContextLengthError(BadRequestError): ...
+
+class EmbeddingResponse:
+    vectors: list[list[float]]
+    model: str | None
+    provider: str | None
+    usage: Usage
+    gen_time: float | None
+    warnings: list[str]
+    request_ids: list[str]
+    dimensions: int
+    def numpy(self) -> Any: ...
+    def __init__(
+        self,
+        vectors: list[list[float]] = list[list[float]](),
+        model: str | None = None,
+        provider: str | None = None,
+        usage: Usage = Usage(),
+        gen_time: float | None = None,
+        warnings: list[str] = list[str](),
+        request_ids: list[str] = list[str](),
+    ) -> None: ...
+    ...
+
 class EngineDeadError(EngineError): ...
 class EngineError(AbstractCoreError): ...
 
