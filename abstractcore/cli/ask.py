@@ -75,14 +75,16 @@ def ask(
 
 
 def _question(words: list[str] | None) -> str:
-    """Join the prompt with what is piped in."""
+    """Join the prompt with what is piped in. Raises ConfigurationError when there is nothing."""
+    from abstractcore.errors import ConfigurationError
+
     try:
         piped = "" if sys.stdin.isatty() else sys.stdin.read()
     except UnicodeDecodeError as failure:
-        raise typer.BadParameter("what is piped in is not text") from failure
+        raise ConfigurationError("what is piped in is not text") from failure
     question = "\n\n".join(part for part in (" ".join(words or ()), piped.rstrip("\n")) if part.strip())
     if not question:
-        raise typer.BadParameter("nothing to ask: give a prompt, or pipe one in")
+        raise ConfigurationError("nothing to ask: give a prompt, or pipe one in")
     return question
 
 

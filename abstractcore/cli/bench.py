@@ -68,12 +68,14 @@ def bench(
 
 
 def _counts(text: str) -> list[int]:
+    from abstractcore.errors import ConfigurationError
+
     try:
         counts = [int(each) for each in text.split(",")]
     except ValueError:
         counts = []
     if not counts or min(counts) < 1:
-        raise typer.BadParameter("--at-once is a list such as 1,2,4,8")
+        raise ConfigurationError("--at-once is a list such as 1,2,4,8")
     return counts
 
 
@@ -132,6 +134,8 @@ def _draw(paces: list[Pace], name: str, file: str) -> None:
     """Draw tokens per second, or calls per second where no tokens were told, by calls at once."""
     from matplotlib.figure import Figure
 
+    from abstractcore.errors import ConfigurationError
+
     speeds = [pace.tokens_per_second for pace in paces]
     has_tokens = None not in speeds
     heights: list[Any] = [*speeds] if has_tokens else [pace.calls / pace.seconds for pace in paces]
@@ -144,5 +148,5 @@ def _draw(paces: list[Pace], name: str, file: str) -> None:
     try:
         figure.savefig(file)
     except (OSError, ValueError) as failure:
-        raise typer.BadParameter(f"--plot: {failure}") from failure
+        raise ConfigurationError(f"--plot: {failure}") from failure
     tell(file, of="plot")

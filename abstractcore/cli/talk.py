@@ -11,9 +11,13 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from rich.console import Console
+
 from abstractcore import __version__
 from abstractcore.cli.exits import tell
-from abstractcore.cli.terminal import Answer, MarkdownAnswer, PlainAnswer, without_controls
+from abstractcore.cli.interrupts import Interrupts
+from abstractcore.cli.markdown import MarkdownAnswer
+from abstractcore.cli.terminal import Answer, PlainAnswer, without_controls
 from abstractcore.errors import AbstractCoreError
 from abstractcore.session import BasicSession
 from abstractcore.types import PHASES, ImagePart, ToolCall
@@ -29,8 +33,6 @@ class Talk:
     """One conversation, with what its slash commands change: the session, and the images to come."""
 
     def __init__(self, session: BasicSession, lines: LineInput, open_model: Open, *, is_plain: bool) -> None:
-        from rich.console import Console
-
         self.session = session
         self.images: list[ImagePart] = []
         self.is_over = False
@@ -39,6 +41,7 @@ class Talk:
         self._console = Console(highlight=False, markup=False, emoji=False)
         self._is_plain = is_plain or not self._console.is_terminal
         self._answer: Answer | None = None
+        self._interrupts = Interrupts()
 
     def __enter__(self) -> Talk:
         return self
@@ -60,19 +63,23 @@ class Talk:
         if self._lines.is_terminal:
             self.say(f"abstractcore {__version__}: /help lists the commands, Ctrl-D leaves.")
             self.say(self.model_name)
-            self._attempt(self._load)
-        while not self.is_over:
-            try:
+            self.llm.load(progress=True)
+        with self._interrupts:
+            while not self.is_over:
+                self._step()
+
+    def _step(self) -> None:
+        """Read a line and do what it says; the end of the input ends the talk."""
+        try:
+            with self._interrupts.allowed:
                 line = self._lines.read("> ")
-            except EOFError:
-                break
-            except KeyboardInterrupt:
-                self.say("\nCtrl-D or /quit leaves.")
-                continue
-            if line:
-                self._attempt(lambda line=line: self._take(line))
-        if self._lines.is_terminal and not self.is_over:
-            print()
+        except EOFError:
+            self.is_over = True
+            self.say("")
+        except KeyboardInterrupt:
+            self.say("\nCtrl-D or /quit leaves.")
+        else:
+            self._attempt(line)
 
     def say(self, text: str) -> None:
         """Show a line of the program's own; into a pipe goes nothing but the answers."""
@@ -85,11 +92,15 @@ class Talk:
         return f"{self.llm.provider}:{self.llm.model}"
 
     def change_model(self, name: str) -> None:
-        """Let another model answer from here on."""
-        former, self.session.provider = self.session.provider, self._open_model(name)
-        if former is not None:
-            former.close()
-        self._load()
+        """Let another model answer from here on. One that cannot be loaded changes nothing."""
+        former, other = self.llm, self._open_model(name)
+        try:
+            other.load(progress=self._lines.is_terminal)
+        except BaseException:
+            other.close()
+            raise
+        self.session.provider = other
+        former.close()
 
     def load(self, path: str) -> None:
         """Go on with the conversation of a file; the model and the tools stay."""
@@ -102,13 +113,16 @@ class Talk:
         """Let the user refuse each call of a tool."""
         self.session.tool_policy = replace(self.session.tool_policy, approve=self._is_approved)
 
-    def _load(self) -> None:
-        self.llm.load(progress=True)
-
-    def _attempt(self, work: Callable[[], None]) -> None:
+    def _attempt(self, line: str) -> None:
         """Do what may fail or be stopped, and go on; where nobody is at a terminal a failure ends it all."""
+        from abstractcore.cli.slash import command
+
         try:
-            work()
+            if line.startswith("/"):
+                with self._interrupts.allowed:
+                    command(self, line)
+            elif line:
+                self._turn(line)
         except KeyboardInterrupt:
             self.say("stopped")
         except AbstractCoreError as failure:
@@ -116,18 +130,10 @@ class Talk:
                 raise
             tell(failure.message)
 
-    def _take(self, line: str) -> None:
-        from abstractcore.cli.slash import command
-
-        if line.startswith("/"):
-            command(self, line)
-        else:
-            self._turn(line)
-
     def _turn(self, text: str) -> None:
         """Show one answer. The images go with it; after a failure they wait for the next one."""
         options: dict[str, Any] = {"media": self.images or None, "run_tools": True, "include": PHASES}
-        with self._lines.without_echo(), self._shown() as answer:
+        with self._lines.without_echo(), self._shown() as answer, self._interrupts.allowed:
             self._answer = answer
             with self.session.generate(text, stream=True, **options) as stream:
                 for chunk in stream:

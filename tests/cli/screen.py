@@ -81,6 +81,12 @@ class Screen:
             if not self._read(deadline - time.monotonic()):
                 raise AssertionError(f"not on the screen: {wanted!r}\n" + "\n".join(self.lines))
 
+    def read_for(self, seconds: float) -> None:
+        """Read what is drawn in so many seconds."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self._read(deadline - time.monotonic())
+
     def ended(self) -> int:
         """Read to the end; the exit code."""
         while self._read(SECONDS):

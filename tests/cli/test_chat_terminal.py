@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import stat
 import sys
 import threading
@@ -14,6 +16,7 @@ import pytest
 
 from tests.fakes import any_wire
 from tests.fakes.replies import Reply
+from tests.fakes.requests import Recorded
 from tests.fakes.server import FakeServer
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals here")
@@ -99,6 +102,46 @@ def test_ctrl_c_before_the_first_word_stops_the_request(chat: Chat, server: Fake
     screen.wait_for("stopped")
     screen.enter("Again")
     screen.wait_for("Fine.")
+
+
+@pytest.mark.parametrize("times", [6, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(300)])])
+def test_ctrl_c_pressed_again_and_again_leaves_the_program_whole(
+    times: int, chat: Chat, server: FakeServer
+) -> None:
+    """At any moment of an answer, and in what is put in order after it."""
+    words = any_wire.unfinished("Some **bold** words.\n\n- one\n- two\n\n" * 40, piece=20, ending="hang")
+    endless = words.in_pieces(200, pause=0.002)
+    last = any_wire.text("Fine.")
+    server.route = lambda request: last if "end" in sent_prompt(request) else endless
+    screen = chat("--no-history")
+    draw = random.Random(times)
+    for number in range(times):
+        screen.wait_for(lambda screen: screen.lines[-1].endswith(">"))
+        screen.press(f"prompt {number}\n")
+        screen.read_for(draw.uniform(0, 0.3))
+        for _ in range(draw.choice((1, 2, 5))):
+            screen.press(CTRL_C)
+            screen.read_for(draw.choice((0, 0.001, 0.01)))
+        while not screen.lines[-1].endswith(">"):  # a Ctrl-C before the answer has begun is passed over
+            screen.press(CTRL_C)
+            screen.read_for(0.2)
+
+    while "Fine." not in screen.lines:
+        screen.press("the end\n")  # the first one may meet a Ctrl-C that readline has not seen yet
+        with contextlib.suppress(AssertionError):
+            screen.wait_for("Fine.", 5)
+
+    server.wait_for(lambda s: s.in_flight == 0, 20)
+    assert not any("Traceback" in line for line in screen.lines)
+    assert screen.written.rfind(b"\x1b[?25h") > screen.written.rfind(b"\x1b[?25l")  # the cursor is shown
+    screen.enter("/quit")  # and what is typed is
+    assert screen.ended() == 0
+
+
+def sent_prompt(request: Recorded) -> str:
+    """What the user said last."""
+    said: str = request.json["messages"][-1]["content"]
+    return said
 
 
 def test_ctrl_c_at_the_prompt_says_how_to_leave(chat: Chat) -> None:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abstractcore.cli.terminal import MarkdownAnswer, blocks_of, without_controls
+from abstractcore.cli.markdown import MarkdownAnswer, blocks_of
+from abstractcore.cli.terminal import without_controls
 from abstractcore.types import StreamChunk
 
 WHOLE = """\
