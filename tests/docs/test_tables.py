@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import tomllib
 from dataclasses import fields
 from pathlib import Path
 
@@ -147,3 +148,10 @@ def test_the_readme_names_every_example() -> None:
     text = prose(README)
 
     assert [path.name for path in EXAMPLES if f"examples/{path.name}" not in text] == []
+
+
+def test_the_readme_names_every_extra() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    text = README.read_text(encoding="utf-8")
+
+    assert [extra for extra in extras if f"`{extra}`" not in text and f".[{extra}]" not in text] == []
