@@ -123,7 +123,7 @@ $(VENV)/.clusters: $(VENV)/.dev
 # The HuggingFace engine on PyTorch's build for CPUs: any other is some gigabytes large.
 $(VENV)/.huggingface: $(VENV)/.dev
 	@echo "Installing transformers and PyTorch for CPUs, for the HuggingFace engine ..."
-	@if $(PIP) install --constraint .ci/constraints.txt --editable '.[huggingface]' peft; then touch $@; \
+	@if $(PIP) install --constraint .ci/constraints.txt --editable '.[huggingface]' peft torchao; then touch $@; \
 	else echo "PyTorch cannot be installed here: the tests that need it will be skipped." >&2; fi
 
 # A small embedding model that a package carries, and the same one as OpenVINO reads it.

@@ -26,7 +26,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from .huggingface_models import APART, MERGED, PROMPTS, answers, generated, save
+from .huggingface_models import APART, HEAD, MERGED, PROMPTS, answers, generated, save
 
 
 @pytest.fixture
@@ -229,6 +229,28 @@ def test_a_dtype_is_what_the_model_computes_in(
     assert runner.model._rows._cache.layers[0].keys.dtype == getattr(torch, dtype)
     runner.run()
     assert runner.texts[number] == COUNT
+
+
+@pytest.mark.filterwarnings("ignore")  # torchao announces what it will change
+def test_a_quantised_checkpoint_answers(load: Callable[..., Any], tmp_path: Path) -> None:
+    """CONTRACT H2: as transformers loads it; in a batch, and with a kept KV cache."""
+    needs("torchao")
+    from torchao.quantization import Int8WeightOnlyConfig
+
+    how = transformers.TorchAoConfig(Int8WeightOnlyConfig())
+    transformers.AutoModelForCausalLM.from_pretrained(TINY, quantization_config=how).save_pretrained(tmp_path)
+    for name in HEAD:
+        shutil.copy(TINY / name, tmp_path)
+    runner = Runner(load(path=str(tmp_path), deterministic=False))
+    numbers = [runner.add("Count to twenty.") for _ in range(2)]
+    runner.run()
+    again = runner.add("Count to twenty.")
+    runner.run()
+
+    network = runner.model._rows._forward._model
+    assert "torchao" in type(network.model.layers[0].self_attn.q_proj.weight.data).__module__
+    assert [runner.texts[number] for number in (*numbers, again)] == [COUNT] * 3
+    assert runner.cached[again] > 0
 
 
 @pytest.mark.filterwarnings("ignore")  # peft asks what transformers calls old
