@@ -42,7 +42,7 @@ def chat(
     """
     from abstractcore import BasicSession
     from abstractcore.cli.line_input import LineInput
-    from abstractcore.cli.slash import COMMANDS
+    from abstractcore.cli.slash import COMMANDS, command
     from abstractcore.cli.talk import Talk
     from abstractcore.cli.toolbox import toolbox
 
@@ -54,6 +54,7 @@ def chat(
             BasicSession(opened(model, base_url=base_url), system, found),
             LineInput(list(COMMANDS), remembers=history),
             opened,
+            command,
             is_plain=plain,
         ) as talk,
     ):

@@ -26,18 +26,28 @@ if TYPE_CHECKING:
     from abstractcore.cli.line_input import LineInput
     from abstractcore.llm import LLM
 
-Open = Callable[[str], "LLM"]
-
 
 class Talk:
-    """One conversation, with what its slash commands change: the session, and the images to come."""
+    """One conversation, with what its slash commands change: the session, and the images to come.
 
-    def __init__(self, session: BasicSession, lines: LineInput, open_model: Open, *, is_plain: bool) -> None:
+    *command* does what a line that begins with a slash says.
+    """
+
+    def __init__(
+        self,
+        session: BasicSession,
+        lines: LineInput,
+        open_model: Callable[[str], LLM],
+        command: Callable[[Talk, str], None],
+        *,
+        is_plain: bool,
+    ) -> None:
         self.session = session
         self.images: list[ImagePart] = []
         self.is_over = False
         self._lines = lines
         self._open_model = open_model
+        self._command = command
         self._console = Console(highlight=False, markup=False, emoji=False)
         self._is_plain = is_plain or not self._console.is_terminal
         self._answer: Answer | None = None
@@ -115,12 +125,10 @@ class Talk:
 
     def _attempt(self, line: str) -> None:
         """Do what may fail or be stopped, and go on; where nobody is at a terminal a failure ends it all."""
-        from abstractcore.cli.slash import command
-
         try:
             if line.startswith("/"):
                 with self._interrupts.allowed:
-                    command(self, line)
+                    self._command(self, line)
             elif line:
                 self._turn(line)
         except KeyboardInterrupt:
