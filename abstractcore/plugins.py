@@ -142,7 +142,10 @@ def _unfit(row: Any) -> str | None:
         return None if row.module else "names no module= of its own that runs models"
     if not callable(row):
         return f"is no Endpoint, Engine, class or function, but {type(row).__name__}"
-    parameters = inspect.signature(row).parameters.values()
+    try:
+        parameters = inspect.signature(row).parameters.values()
+    except ValueError:  # of what is written in C
+        parameters = ()
     if sum(one.kind in _POSITIONAL for one in parameters) != 2:
         return "must take two arguments, name and model, and its options by keyword only"
     return None

@@ -41,7 +41,7 @@ def tracer() -> Tracer | None:
 def histogram(name: str) -> Histogram | None:
     """Give the metric *name* of `METRICS`; None when nobody keeps it."""
     provider = _meter_provider()
-    return None if provider is None else _of_provider(_meters, provider, _make_histograms)[name]
+    return None if provider is None else _of_provider(_meters, provider, _make_histograms).get(name)
 
 
 def _tracer_provider() -> TracerProvider | None:
@@ -86,17 +86,23 @@ def _make_tracer(provider: TracerProvider) -> Tracer:
 
 
 def _make_histograms(provider: MeterProvider) -> dict[str, Histogram]:
-    meter = provider.get_meter(SCOPE, _version())
-    return {
-        name: meter.create_histogram(name, unit, description, explicit_bucket_boundaries_advisory=bounds)
-        for name, (unit, description, bounds) in METRICS.items()
-    }
+    meter = provider.get_meter(SCOPE, _version() or "")
+    try:
+        return {
+            name: meter.create_histogram(name, unit, description, explicit_bucket_boundaries_advisory=bounds)
+            for name, (unit, description, bounds) in METRICS.items()
+        }
+    except TypeError:  # OpenTelemetry before 1.30 takes no bounds, and without them the figures mislead
+        return {}
 
 
-def _version() -> str:
-    from importlib.metadata import version
+def _version() -> str | None:
+    from importlib.metadata import PackageNotFoundError, version
 
-    return version("abstractcore")
+    try:
+        return version("abstractcore")
+    except PackageNotFoundError:  # a copy that nobody has installed
+        return None
 
 
 _CALL_SECONDS = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92]

@@ -57,6 +57,7 @@ def takes_too_much(name, model, third):
 NO_MODULE = Engine(formats=("gguf",))
 NO_CODEC = Endpoint(None, "")
 NUMBER = 7
+BUILT_IN = dict
 """
 
 
@@ -133,6 +134,7 @@ def test_an_unknown_name_is_told_from_all_that_there_are(install: Install) -> No
         ("breaks", "is broken: OSError: no such device"),
         ("gives_nothing", "it has no name, model, stream"),
         ("takes_too_much", "must take two arguments, name and model"),
+        ("BUILT_IN", "must take two arguments, name and model"),
         ("NO_MODULE", "names no module"),
         ("NO_CODEC", "codec without name"),
         ("NUMBER", "no Endpoint, Engine, class or function, but int"),
