@@ -35,7 +35,7 @@ def generating(gateway: Gateway, dialect: Dialect) -> Endpoint:
         asked = dialect.read(body)
         llm = exchange.find(asked.model)
         stamp = Stamp(uuid4().hex, asked.model, int(time.time()))
-        ask = _ask(llm, asked)
+        ask = question(llm, asked)
         if asked.stream:
             await _streamed(exchange, llm, ask, asked, dialect.writer(asked, stamp))
         else:
@@ -75,7 +75,7 @@ async def _streamed(exchange: Exchange, llm: LLM, ask: Ask, asked: Asked, writer
     await exchange.reply.end(last)
 
 
-def _ask(llm: LLM, asked: Asked) -> Ask:
+def question(llm: LLM, asked: Asked) -> Ask:
     """Put the question as `generate` would, with its own checks.
 
     The schema goes down as it came: whether an answer follows it is for the client to judge, who may
