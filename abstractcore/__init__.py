@@ -58,6 +58,7 @@ if TYPE_CHECKING:  # what a type checker reads; at run time __getattr__ finds th
         RetryEvent,
     )
     from abstractcore.generation.many import MapResult
+    from abstractcore.generation.tool_runs import ToolPolicy
     from abstractcore.llm import LLM
     from abstractcore.mapping import AsyncMapResults, MapResults
     from abstractcore.mcp import MCPClient
@@ -139,6 +140,7 @@ __all__ = [
     "ToolCall",
     "ToolContext",
     "ToolError",
+    "ToolPolicy",
     "TransportError",
     "UnknownProviderError",
     "UnsupportedFeatureError",
@@ -178,6 +180,7 @@ _HOME = {
         "types",
     ),
     **dict.fromkeys(("Tool", "ToolContext", "tool"), "tools"),
+    "ToolPolicy": "generation.tool_runs",
     **dict.fromkeys(("AsyncStream", "Stream"), "streams"),
     "LLM": "llm",
     **dict.fromkeys(

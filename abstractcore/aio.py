@@ -11,7 +11,7 @@ from abstractcore.agents.printing import pretty_print
 from abstractcore.agents.runs import AwaitedRuns
 from abstractcore.factory import Options, create_llm
 from abstractcore.failover import fallback
-from abstractcore.generation.ask import Sampling
+from abstractcore.generation.ask import CallOptions
 from abstractcore.mcp import AsyncMCPClient as MCPClient
 from abstractcore.session import BasicSession
 from abstractcore.streams import AsyncStream
@@ -63,7 +63,7 @@ class Client(conversation.ClientCore):
         schema: None = None,
         images: Media | Sequence[Media] | None = None,
         timeout: float | None = None,
-        **params: Unpack[Sampling],
+        **params: Unpack[CallOptions],
     ) -> Coroutine[Any, Any, str]: ...
     @overload
     def chat(
@@ -76,7 +76,7 @@ class Client(conversation.ClientCore):
         schema: type[M],
         images: Media | Sequence[Media] | None = None,
         timeout: float | None = None,
-        **params: Unpack[Sampling],
+        **params: Unpack[CallOptions],
     ) -> Coroutine[Any, Any, M]: ...
     @overload
     def chat(
@@ -89,7 +89,7 @@ class Client(conversation.ClientCore):
         schema: Any = None,
         images: Media | Sequence[Media] | None = None,
         timeout: float | None = None,
-        **params: Unpack[Sampling],
+        **params: Unpack[CallOptions],
     ) -> AsyncStream: ...
     def chat(
         self,
@@ -101,7 +101,7 @@ class Client(conversation.ClientCore):
         schema: Any = None,
         images: Media | Sequence[Media] | None = None,
         timeout: float | None = None,
-        **params: Unpack[Sampling],
+        **params: Unpack[CallOptions],
     ) -> Any:
         """Say *text*, and give the answer's text, awaited; as `Client.chat` of the sync surface.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, Unpack, overl
 
 from abstractcore.errors import ConfigurationError
 from abstractcore.factory import Options, create_llm
-from abstractcore.generation.ask import Sampling
+from abstractcore.generation.ask import CallOptions
 from abstractcore.generation.tool_runs import check_served, runnable
 from abstractcore.llm import LLM
 from abstractcore.session import BasicSession
@@ -148,7 +148,7 @@ class Client(ClientCore):
         schema: None = None,
         images: Media | Sequence[Media] | None = None,
         timeout: float | None = None,
-        **params: Unpack[Sampling],
+        **params: Unpack[CallOptions],
     ) -> str: ...
     @overload
     def chat(
@@ -161,7 +161,7 @@ class Client(ClientCore):
         schema: type[M],
         images: Media | Sequence[Media] | None = None,
         timeout: float | None = None,
-        **params: Unpack[Sampling],
+        **params: Unpack[CallOptions],
     ) -> M: ...
     @overload
     def chat(
@@ -174,7 +174,7 @@ class Client(ClientCore):
         schema: Any = None,
         images: Media | Sequence[Media] | None = None,
         timeout: float | None = None,
-        **params: Unpack[Sampling],
+        **params: Unpack[CallOptions],
     ) -> Stream: ...
     def chat(
         self,
@@ -186,7 +186,7 @@ class Client(ClientCore):
         schema: Any = None,
         images: Media | Sequence[Media] | None = None,
         timeout: float | None = None,
-        **params: Unpack[Sampling],
+        **params: Unpack[CallOptions],
     ) -> Any:
         """Say *text*, and give the answer's text; both are in `messages` then.
 
@@ -302,7 +302,7 @@ def chat(
     schema: None = None,
     images: Media | Sequence[Media] | None = None,
     timeout: float | None = None,
-    **params: Unpack[Sampling],
+    **params: Unpack[CallOptions],
 ) -> str: ...
 @overload
 def chat(
@@ -316,7 +316,7 @@ def chat(
     schema: type[M],
     images: Media | Sequence[Media] | None = None,
     timeout: float | None = None,
-    **params: Unpack[Sampling],
+    **params: Unpack[CallOptions],
 ) -> M: ...
 @overload
 def chat(
@@ -330,7 +330,7 @@ def chat(
     schema: Any = None,
     images: Media | Sequence[Media] | None = None,
     timeout: float | None = None,
-    **params: Unpack[Sampling],
+    **params: Unpack[CallOptions],
 ) -> Stream: ...
 def chat(text: str, *, model: Model, system: str | None = None, **arguments: Any) -> Any:
     """Ask once: as `client(model, system=system).chat(text, ...)`; nothing is kept."""

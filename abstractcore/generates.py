@@ -10,7 +10,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 from abstractcore.drivers.blocking import BLOCKING, run
-from abstractcore.generation.ask import Ask, Sampling
+from abstractcore.generation.ask import Ask, CallOptions
 from abstractcore.generation.collect import Collector
 from abstractcore.streams import AsyncStream, Stream, StreamCore, wanted_phases
 from abstractcore.types import GenerateResponse, StreamChunk
@@ -70,7 +70,7 @@ class Generates:
         stream: Literal[False] = False,
         include: str | Iterable[str] | None = None,
         timeout: float | None = None,
-        **sampling: Unpack[Sampling],
+        **sampling: Unpack[CallOptions],
     ) -> GenerateResponse: ...
     @overload
     def generate(
@@ -88,7 +88,7 @@ class Generates:
         stream: Literal[False] = False,
         include: str | Iterable[str] | None = None,
         timeout: float | None = None,
-        **sampling: Unpack[Sampling],
+        **sampling: Unpack[CallOptions],
     ) -> M: ...
     @overload
     def generate(
@@ -106,7 +106,7 @@ class Generates:
         stream: Literal[False] = False,
         include: str | Iterable[str] | None = None,
         timeout: float | None = None,
-        **sampling: Unpack[Sampling],
+        **sampling: Unpack[CallOptions],
     ) -> Any: ...
     @overload
     def generate(
@@ -124,7 +124,7 @@ class Generates:
         stream: Literal[False] = False,
         include: str | Iterable[str] | None = None,
         timeout: float | None = None,
-        **sampling: Unpack[Sampling],
+        **sampling: Unpack[CallOptions],
     ) -> GenerateResponse: ...
     @overload
     def generate(
@@ -142,7 +142,7 @@ class Generates:
         stream: Literal[True],
         include: str | Iterable[str] | None = None,
         timeout: float | None = None,
-        **sampling: Unpack[Sampling],
+        **sampling: Unpack[CallOptions],
     ) -> Stream: ...
     def generate(
         self,
@@ -159,7 +159,7 @@ class Generates:
         stream: bool = False,
         include: str | Iterable[str] | None = None,
         timeout: float | None = None,
-        **sampling: Unpack[Sampling],
+        **sampling: Unpack[CallOptions],
     ) -> Any:
         """Ask the model, and wait for its answer.
 
@@ -197,7 +197,7 @@ class Generates:
         stream: Literal[False] = False,
         include: str | Iterable[str] | None = None,
         timeout: float | None = None,
-        **sampling: Unpack[Sampling],
+        **sampling: Unpack[CallOptions],
     ) -> Coroutine[Any, Any, GenerateResponse]: ...
     @overload
     def agenerate(
@@ -215,7 +215,7 @@ class Generates:
         stream: Literal[False] = False,
         include: str | Iterable[str] | None = None,
         timeout: float | None = None,
-        **sampling: Unpack[Sampling],
+        **sampling: Unpack[CallOptions],
     ) -> Coroutine[Any, Any, M]: ...
     @overload
     def agenerate(
@@ -233,7 +233,7 @@ class Generates:
         stream: Literal[False] = False,
         include: str | Iterable[str] | None = None,
         timeout: float | None = None,
-        **sampling: Unpack[Sampling],
+        **sampling: Unpack[CallOptions],
     ) -> Coroutine[Any, Any, Any]: ...
     @overload
     def agenerate(
@@ -251,7 +251,7 @@ class Generates:
         stream: Literal[False] = False,
         include: str | Iterable[str] | None = None,
         timeout: float | None = None,
-        **sampling: Unpack[Sampling],
+        **sampling: Unpack[CallOptions],
     ) -> Coroutine[Any, Any, GenerateResponse]: ...
     @overload
     def agenerate(
@@ -269,7 +269,7 @@ class Generates:
         stream: Literal[True],
         include: str | Iterable[str] | None = None,
         timeout: float | None = None,
-        **sampling: Unpack[Sampling],
+        **sampling: Unpack[CallOptions],
     ) -> AsyncStream: ...
     def agenerate(
         self,
@@ -286,7 +286,7 @@ class Generates:
         stream: bool = False,
         include: str | Iterable[str] | None = None,
         timeout: float | None = None,
-        **sampling: Unpack[Sampling],
+        **sampling: Unpack[CallOptions],
     ) -> Any:
         """Ask the model as `generate` does, awaited; wrong arguments are raised at the call itself.
 

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from abstractcore.types import EmbeddingResponse
 
 _GLANCE = 30.0
+_POLICY = ToolPolicy()
 
 
 Watch = Callable[[str], None] | bool | None
@@ -104,7 +105,8 @@ class LLM(Batches):
             driver, deadline, collector, ask.response_model, runs_tools, ask.before_request, self._scrub
         )
         request = with_messages(ask, messages)
-        work = turn_chunks(call, self.answer, request, ask.tools, ToolPolicy(), Turn())
+        policy = ToolPolicy(**ask.tool_options) if ask.tool_options else _POLICY
+        work = turn_chunks(call, self.answer, request, ask.tools, policy, Turn())
         async with aclosing(work) as chunks:
             async for chunk in chunks:
                 yield chunk

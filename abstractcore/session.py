@@ -84,7 +84,7 @@ class BasicSession(Generates):
         self.mcp_client: Any = None
         """A connected MCPClient, whose tools join the session's own; an async one for `agenerate` alone."""
         self.tool_policy = ToolPolicy()
-        """How the tools of a `run_tools` turn are run."""
+        """How the tools of a `run_tools` turn are run, where the turn itself does not say it."""
         self.messages: list[Message] = []
         self.usage = Usage()
         """The tokens of all turns so far, as the providers counted them."""
@@ -129,7 +129,8 @@ class BasicSession(Generates):
             scrub = llm._scrub  # pyright: ignore[reportPrivateUsage]
             call = Call(driver, deadline, collector, ask.response_model, runs_tools, scrub=scrub)
             turn = Turn()
-            work = turn_chunks(call, llm.answer, request, tools, self.tool_policy, turn)
+            policy = replace(self.tool_policy, **ask.tool_options) if ask.tool_options else self.tool_policy
+            work = turn_chunks(call, llm.answer, request, tools, policy, turn)
             async with aclosing(work) as chunks:
                 async for chunk in chunks:
                     if chunk.phase == "done":

@@ -6,7 +6,6 @@ A run is one turn of a session that lives as long as the run; the loop itself is
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -16,7 +15,7 @@ from abstractcore import conversation
 from abstractcore.agents.runs import BlockingRuns, Runs, Work
 from abstractcore.drivers.generators import Nested
 from abstractcore.errors import ConfigurationError
-from abstractcore.generation.messages import check_timeout, clean_messages
+from abstractcore.generation.messages import clean_messages
 from abstractcore.generation.tool_runs import Approve, ToolPolicy, check_served, runnable
 from abstractcore.session import BasicSession
 from abstractcore.tools.schema import as_specs
@@ -67,9 +66,8 @@ class AgentCore(Runs):
         self.messages: list[Message] = []
         """The last run's messages, as plain dicts; a run that fails or is cancelled leaves none."""
         self._restored: Sequence[Message] = ()
-        timeout = check_timeout(tool_timeout) or _TOOL_TIMEOUT
-        self._policy = _checked(
-            ToolPolicy(max_iterations, approve, concurrent_tool_calls, timeout, agent=name, events=events)
+        self._policy = ToolPolicy(
+            max_iterations, approve, concurrent_tool_calls, tool_timeout, agent=name, events=events
         )
         self._check_tools(self._tools())
 
@@ -121,14 +119,6 @@ class AgentCore(Runs):
                     work.outcome.is_whole = True
                     self.messages = session.messages
                 yield chunk
-
-
-def _checked(policy: ToolPolicy) -> ToolPolicy:
-    if type(policy.max_iterations) is not int or policy.max_iterations < 1:
-        raise ConfigurationError("max_iterations must be a whole number, at least 1")
-    if inspect.iscoroutinefunction(policy.events):
-        raise ConfigurationError("events= must be a plain function")
-    return policy
 
 
 def _asked(work: Work) -> dict[str, Any]:

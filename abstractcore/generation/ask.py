@@ -5,8 +5,8 @@ Knows the names of the arguments. Knows no provider and no surface.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -20,6 +20,8 @@ from abstractcore.types import GenerateRequest, Message, Thinking
 if TYPE_CHECKING:
     from abstractcore.drivers.base import Driver
     from abstractcore.generation.call import BeforeRequest
+    from abstractcore.generation.tool_runs import Approve
+    from abstractcore.types import AgentEvent
 
 DEFAULT_TIMEOUT = 600.0
 
@@ -43,7 +45,27 @@ class Sampling(TypedDict, total=False):
     extra: Mapping[str, Any] | None
 
 
+class ToolOptions(TypedDict, total=False):
+    """How the tools of a turn with `run_tools=True` are run, in an Agent's words.
+
+    *max_iterations* model calls may ask for tools. *approve* sees each call first: anything but True
+    refuses it, a text with its reason. *tool_timeout* is in seconds, for each call. *events* sees each
+    model call, answer, tool call, progress and result; what it raises ends the turn.
+    """
+
+    max_iterations: int | None
+    approve: Approve | None
+    concurrent_tool_calls: bool | None
+    tool_timeout: float | None
+    events: Callable[[AgentEvent], None] | None
+
+
+class CallOptions(Sampling, ToolOptions, total=False):
+    """How the model of one call writes, and how its tools are run."""
+
+
 SAMPLING: tuple[str, ...] = tuple(Sampling.__annotations__)
+TOOL_OPTIONS: tuple[str, ...] = tuple(ToolOptions.__annotations__)
 _ARGUMENTS = (
     "prompt", "messages", "system_prompt", "tools", "tool_choice", "response_model", "return_response",
     "media", "stream", "include", "timeout", "run_tools",
@@ -66,6 +88,8 @@ class Ask:
     tools: Sequence[Any] | None = None
     """The tools to run; None when their calls are only handed back."""
     before_request: BeforeRequest | None = None
+    tool_options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """How they are run, as far as this call says it."""
 
 
 def make_ask(
@@ -86,7 +110,7 @@ def make_ask(
     sampling: Mapping[str, Any],
 ) -> Ask:
     """Check the arguments of one call. Raises ConfigurationError, or TypeError for an unknown name."""
-    check_known(sampling, (*_ARGUMENTS, *SAMPLING), "generate")
+    check_known(sampling, (*_ARGUMENTS, *SAMPLING, *TOOL_OPTIONS), "generate")
     given = {**defaults, **{name: value for name, value in sampling.items() if value is not None}}
     request = GenerateRequest(
         model,
@@ -103,8 +127,28 @@ def make_ask(
     seconds = check_timeout(timeout) or given.get("timeout") or DEFAULT_TIMEOUT
     run = list(tools or ()) if run_tools else None
     return Ask(
-        request, prompt, messages, system_prompt, pieces, response_model, return_response, seconds, run
+        request,
+        prompt,
+        messages,
+        system_prompt,
+        pieces,
+        response_model,
+        return_response,
+        seconds,
+        run,
+        tool_options=_tool_options(given, run_tools),
     )
+
+
+def _tool_options(given: Mapping[str, Any], run_tools: bool) -> dict[str, Any]:
+    found = {name: given[name] for name in TOOL_OPTIONS if name in given}
+    if found and not run_tools:
+        raise ConfigurationError(f"{', '.join(found)}: nothing is run without run_tools=True")
+    if found:
+        from abstractcore.generation.tool_runs import ToolPolicy
+
+        ToolPolicy(**found)  # which checks them
+    return found
 
 
 def sampling_fields(given: Mapping[str, Any]) -> dict[str, Any]:

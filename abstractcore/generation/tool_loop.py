@@ -122,7 +122,7 @@ class _Called:
 
     async def chunks(self) -> AsyncGenerator[StreamChunk]:
         """Run the calls, one after the other or side by side: progress as it comes, results in call order."""
-        for runs in [self.runs] if self.policy.concurrent else [[run] for run in self.runs]:
+        for runs in [self.runs] if self.policy.concurrent_tool_calls else [[run] for run in self.runs]:
             for run in runs:
                 self.policy.tell("tool_call", self.iteration, tool_call=run.call)
             async with aclosing(Nested(self._progress(runs))) as steps:

@@ -28,6 +28,7 @@ from abstractcore.errors import (
     RequestTimeoutError,
     ToolError,
 )
+from abstractcore.generation.messages import check_timeout
 from abstractcore.tools import strict_json
 from abstractcore.tools.context import ToolContext
 from abstractcore.tools.decorator import Tool
@@ -51,17 +52,26 @@ class ToolPolicy:
     """How the calls of a turn are run.
 
     *max_iterations* bounds the model calls that may ask for tools. *approve* sees each call
-    first: anything but True refuses it, a text with its reason. *timeout* is in seconds, for each
-    tool. *concurrent* runs the calls of one answer side by side. *events* sees each model call,
-    answer, tool call and result; what it raises ends the turn.
+    first: anything but True refuses it, a text with its reason. *concurrent_tool_calls* runs the calls
+    of one answer side by side. *tool_timeout* is in seconds, for each call. *agent* is how chunks and
+    events call who runs them. *events* sees each model call, answer, tool call, progress and result;
+    what it raises ends the turn. Raises ConfigurationError for what cannot be.
     """
 
     max_iterations: int = 10
     approve: Approve | None = None
-    concurrent: bool = False
-    timeout: float = 60.0
+    concurrent_tool_calls: bool = False
+    tool_timeout: float = 60.0
     agent: str | None = None
     events: Callable[[AgentEvent], None] | None = None
+
+    def __post_init__(self) -> None:
+        if type(self.max_iterations) is not int or self.max_iterations < 1:
+            raise ConfigurationError("max_iterations must be a whole number, at least 1")
+        if inspect.iscoroutinefunction(self.events):
+            raise ConfigurationError("events= must be a plain function")
+        if check_timeout(self.tool_timeout) is None:
+            raise ConfigurationError("tool_timeout must be a number of seconds")
 
     def tell(self, kind: EventKind, iteration: int, **fields: Any) -> None:
         """Let *events* see what happens."""
@@ -128,7 +138,7 @@ async def run_call(
     """
     if deadline.left() <= 0:
         raise _too_late(deadline)
-    limit = _Limit(policy.timeout, deadline)
+    limit = _Limit(policy.tool_timeout, deadline)
     try:
         tool = _known(run.call, tools)
         await _check_approved(driver, run.call, policy, deadline)
@@ -176,7 +186,7 @@ def _too_late(deadline: Deadline) -> RequestTimeoutError:
 
 def _told(failure: Exception, call: ToolCall, policy: ToolPolicy) -> str:
     if isinstance(failure, TimeoutError) and not str(failure):  # as the drivers raise it
-        return f"{call.name} took longer than {policy.timeout:g} seconds"
+        return f"{call.name} took longer than {policy.tool_timeout:g} seconds"
     return f"{type(failure).__name__}: {failure}"
 
 

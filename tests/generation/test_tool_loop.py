@@ -108,7 +108,7 @@ def test_e3_a_tool_that_hangs_is_left_behind(surface: Surface, server: FakeServe
 
     server.replies(call("hang"), text("Went on."))
     session = BasicSession(server.llm(), tools=[hang])
-    session.tool_policy = replace(session.tool_policy, timeout=0.05)
+    session.tool_policy = replace(session.tool_policy, tool_timeout=0.05)
     try:
         assert surface.generate(session, "?", run_tools=True).content == "Went on."
         assert "took longer than 0.05 seconds" in results(server, 1)[0]
@@ -127,7 +127,7 @@ def test_e4_concurrent_tools_run_side_by_side_and_answer_in_order(surface: Surfa
 
     server.replies(calls([("meet", {"name": n}) for n in "abc"]), text("Met."))
     session = BasicSession(server.llm(), tools=[meet])
-    session.tool_policy = replace(session.tool_policy, concurrent=True)
+    session.tool_policy = replace(session.tool_policy, concurrent_tool_calls=True)
 
     assert surface.generate(session, "?", run_tools=True).content == "Met."
     assert results(server, 1) == ["a", "b", "c"]
@@ -270,7 +270,7 @@ def test_any_tool_may_tell_its_progress_by_its_context(
     events: list[Any] = []
     server.replies(calls([("dig", {"depth": 1}), ("dig", {"depth": 2})]), text("Done."))
     session = BasicSession(server.llm(), tools=[dig])
-    session.tool_policy = replace(session.tool_policy, concurrent=concurrent, events=events.append)
+    session.tool_policy = replace(session.tool_policy, concurrent_tool_calls=concurrent, events=events.append)
     chunks = surface.stream(session, "?", run_tools=True)
 
     told = [c.content for c in chunks if c.phase == "tool_calling" and c.content]
@@ -309,7 +309,7 @@ def test_e4_the_progress_of_tools_side_by_side_comes_as_it_comes(surface: Surfac
 
     server.replies(calls([("step", {"name": n}) for n in "ab"]), text("Done."))
     session = BasicSession(server.llm(), tools=[step])
-    session.tool_policy = replace(session.tool_policy, concurrent=True)
+    session.tool_policy = replace(session.tool_policy, concurrent_tool_calls=True)
     told: list[str] = []
     with surface.open_stream(session, "?", run_tools=True) as stream:
         while (chunk := stream.next()) is not None:

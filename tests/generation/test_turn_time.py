@@ -56,7 +56,7 @@ def test_b7_the_time_of_a_turn_bounds_its_tools(
         pytest.skip("the sync surface takes no async tool")
     made = hanging(released, form)
     session = BasicSession(server.llm(), tools=[made])
-    session.tool_policy = replace(session.tool_policy, concurrent=concurrent)
+    session.tool_policy = replace(session.tool_policy, concurrent_tool_calls=concurrent)
     server.replies(call(made.name), text("It was late."))
     begun = time.monotonic()
 
@@ -75,7 +75,7 @@ def test_b7_the_time_of_a_turn_bounds_its_approval(server: FakeServer):
     server.replies(call("plain"), text("It was late."))
     agent = aio.Agent(aio.client(server.llm()), tools=[tool(plain)], approve=approve)
     with pytest.raises(RequestTimeoutError):
-        asyncio.run(agent.run("?", timeout=0.2))
+        asyncio.run(agent.run("?", timeout=1))
     assert len(server.requests) == 1
 
 
