@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from abstractcore.cli.exits import tell
 from abstractcore.cli.options import (
     BaseUrl,
     MaxOutputTokens,
@@ -52,6 +51,7 @@ def ask(
     What is piped in stands after the prompt. On a terminal the text is shown as it comes; into a pipe or a
     file it is written when it is whole, so that a failure writes nothing there.
     """
+    from abstractcore.cli.terminal import warn_of
     from abstractcore.cli.toolbox import read_json, toolbox
 
     question = _question(prompt)
@@ -71,7 +71,7 @@ def ask(
         else:
             response = llm.generate(question, return_response=True, **options)
             print(_written(response, as_json=as_json, has_schema=schema is not None))
-    _warn(response)
+    warn_of(response)
 
 
 def _question(words: list[str] | None) -> str:
@@ -115,10 +115,3 @@ def as_data(response: GenerateResponse) -> dict[str, Any]:
         del told[name]
     del told["usage"]["charges"]
     return told
-
-
-def _warn(response: GenerateResponse) -> None:
-    for warning in response.warnings:
-        tell(warning, of="warning")
-    if response.finish_reason in ("length", "content_filter"):
-        tell(f"the answer is not whole: it ended by {response.finish_reason}", of="warning")

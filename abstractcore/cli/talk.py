@@ -7,6 +7,7 @@ its lines are the prompts, and the first failure ends the program.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from abstractcore import __version__
 from abstractcore.cli.exits import tell
 from abstractcore.cli.interrupts import Interrupts
 from abstractcore.cli.markdown import MarkdownAnswer
-from abstractcore.cli.terminal import Answer, PlainAnswer, without_controls
+from abstractcore.cli.terminal import Answer, PlainAnswer, warn_of, without_controls
 from abstractcore.errors import AbstractCoreError
 from abstractcore.session import BasicSession
 from abstractcore.types import PHASES, ImagePart, ToolCall
@@ -74,7 +75,7 @@ class Talk:
             self.say(f"abstractcore {__version__}: /help lists the commands, Ctrl-D leaves.")
             self.say(self.model_name)
             self.llm.load(progress=True)
-        with self._interrupts:
+        with self._interrupts if self._lines.is_terminal else nullcontext():
             while not self.is_over:
                 self._step()
 
@@ -87,6 +88,8 @@ class Talk:
             self.is_over = True
             self.say("")
         except KeyboardInterrupt:
+            if not self._lines.is_terminal:
+                raise
             self.say("\nCtrl-D or /quit leaves.")
         else:
             self._attempt(line)
@@ -132,6 +135,8 @@ class Talk:
             elif line:
                 self._turn(line)
         except KeyboardInterrupt:
+            if not self._lines.is_terminal:
+                raise
             self.say("stopped")
         except AbstractCoreError as failure:
             if not self._lines.is_terminal:
@@ -147,8 +152,7 @@ class Talk:
                 for chunk in stream:
                     answer.take(chunk)
         self.images = []
-        for warning in stream.response.warnings:
-            tell(warning, of="warning")
+        warn_of(stream.response)
 
     def _shown(self) -> Answer:
         return PlainAnswer() if self._is_plain else MarkdownAnswer(self._console)

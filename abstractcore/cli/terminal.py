@@ -12,7 +12,7 @@ from typing import Protocol
 
 from abstractcore.agents.printing import call_line
 from abstractcore.cli.exits import tell
-from abstractcore.types import StreamChunk
+from abstractcore.types import GenerateResponse, StreamChunk
 
 _KEPT = "\n\t"
 _CONTROLS = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in _KEPT}
@@ -39,6 +39,14 @@ class Answer(Protocol):
 def without_controls(text: str) -> str:
     """Leave out what a terminal would take for a command: escapes, and all but line ends and tabs."""
     return text.translate(_CONTROLS)
+
+
+def warn_of(response: GenerateResponse) -> None:
+    """Tell on stderr what was left out of a request, and that its answer is not whole."""
+    for warning in response.warnings:
+        tell(warning, of="warning")
+    if response.finish_reason in ("length", "content_filter"):
+        tell(f"the answer is not whole: it ended by {response.finish_reason}", of="warning")
 
 
 class PlainAnswer:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 from tests.cli.conftest import Run, one_line_of
@@ -64,3 +67,32 @@ def test_where_nobody_can_say_yes_no_tool_is_run(
 
     assert done.stdout == "I see.\n"
     assert "refused" in server.requests[1].json["messages"][-1]["content"]
+
+
+def test_ctrl_c_ends_it_with_130(server: FakeServer, at_server: list[str]) -> None:
+    """There is nobody to go on with."""
+    server.replies(any_wire.unfinished("Once upon", ending="hang"))
+    command = [sys.executable, "-m", "abstractcore", "chat", *at_server]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as chat:
+        assert chat.stdin is not None
+        assert chat.stdout is not None
+        chat.stdin.write(b"A story\n")
+        chat.stdin.flush()
+        written = chat.stdout.read(len(b"Once upon"))
+
+        chat.send_signal(signal.SIGINT)
+        rest, told = chat.communicate(timeout=30)
+
+    assert (chat.returncode, written + rest, told) == (130, b"Once upon\n", b"")
+    server.wait_for(lambda s: s.disconnects == 1, 20)
+
+
+def test_an_answer_that_is_not_whole_is_told(run: Run, server: FakeServer, at_server: list[str]) -> None:
+    server.replies(any_wire.text("Once upon", finish_reason="length"))
+
+    done = run("chat", *at_server, input="A story\n")
+
+    assert done.stdout == "Once upon\n"
+    assert done.stderr == "warning: the answer is not whole: it ended by length\n"
