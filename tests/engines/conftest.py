@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -13,10 +13,13 @@ from typing import Any
 import pytest
 
 from abstractcore import create_llm
+from tests.fakes.processes import children
 from tests.real.processes import absent
 
 from .toy import Toy
 
+CONVERTED = Path(sys.prefix) / "all-minilm-openvino"
+"""Where the Makefile puts an embedding model."""
 TINY = Path(__file__).parent.parent / "models" / "tiny-llama-chat.gguf"
 
 
@@ -122,14 +125,6 @@ def tiny(open_kept: Callable[..., Any]) -> Any:
 def workers() -> Callable[[], set[int]]:
     """The ids of this process's children, zombies too."""
 
-    def of_this_process() -> set[int]:
-        me = os.getpid()
-        tasks = Path(f"/proc/{me}/task")
-        if not tasks.exists():
-            pytest.skip("there is no /proc to see child processes in")
-        children: set[int] = set()
-        for task in tasks.iterdir():
-            children |= {int(pid) for pid in (task / "children").read_text().split()}
-        return children
-
-    return of_this_process
+    if not Path("/proc/self/stat").exists():
+        pytest.skip("there is no /proc to see child processes in")
+    return children

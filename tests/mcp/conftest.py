@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -68,12 +66,3 @@ def raw() -> Callable[..., dict[str, Any]]:
         return {"command": sys.executable, "args": [str(RAW_SERVER), behaviour], **options}
 
     return raw
-
-
-def children() -> set[int]:
-    """The processes that this one has started, where the system tells."""
-    found: set[int] = set()
-    for each in Path(f"/proc/{os.getpid()}/task").glob("*/children"):
-        with contextlib.suppress(OSError):  # a thread that ended meanwhile
-            found |= set(map(int, each.read_text().split()))
-    return found

@@ -24,10 +24,11 @@ from abstractcore import (
 )
 from abstractcore.mcp import AsyncMCPClient
 from tests.fakes.any_wire import call, calls, text
+from tests.fakes.processes import children
 from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import Surface
 from tests.fakes.wires import Wire
-from tests.mcp.conftest import Connect, children
+from tests.mcp.conftest import Connect
 from tests.mcp.toolboxes import Toolbox, on_mcp_server
 
 

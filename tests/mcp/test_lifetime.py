@@ -17,8 +17,9 @@ import pytest
 
 from abstractcore import ClosedError, ConfigurationError, MCPConnectionError
 from abstractcore.mcp import AsyncMCPClient, MCPClient
+from tests.fakes.processes import children
 from tests.fakes.surfaces import Surface
-from tests.mcp.conftest import ROOT, Connect, children
+from tests.mcp.conftest import ROOT, Connect
 from tests.mcp.toolboxes import Toolbox, on_fastmcp, on_mcp_server
 
 SUM = ("add", {"a": 1, "b": 2})

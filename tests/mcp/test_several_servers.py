@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from abstractcore import ConfigurationError, MCPConnectionError, MCPToolsChangedError
+from tests.fakes.processes import children
 from tests.fakes.surfaces import Surface
-from tests.mcp.conftest import Connect, children
+from tests.mcp.conftest import Connect
 
 
 def config(**servers: dict[str, Any]) -> dict[str, Any]:
