@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from abstractcore.errors import ConfigurationError
 from abstractcore.serve.refusals import refused
@@ -74,11 +74,18 @@ def _check_local(scope: Mapping[str, Any], headers: Mapping[str, str]) -> None:
     if client is not None and not is_loopback(client[0]):
         raise refused(403, "permission", "This gateway has no keys, and answers its own machine alone.")
     host = headers.get("host", "")
-    if not is_loopback(urlsplit(f"//{host}").hostname or ""):
+    if not is_loopback(_split(f"//{host}").hostname or ""):
         raise refused(403, "permission", "This gateway has no keys, and answers to localhost alone.")
     origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != host:
+    if origin is not None and _split(origin).netloc != host:
         raise refused(403, "permission", "This gateway has no keys, and answers no page of another site.")
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:  # such as an address in brackets that is none
+        return urlsplit("")
 
 
 def is_loopback(host: str) -> bool:

@@ -70,6 +70,9 @@ def test_a_key_is_asked_for_by_all_but_the_page_and_health(serve: Serve) -> None
         {"Host": "192.168.1.7:8000"},
         {"Origin": "https://elsewhere.example"},
         {"Origin": "null"},
+        {"Origin": "http://["},
+        {"Host": "["},
+        {"Host": "localhost.example"},
     ],
 )
 def test_without_keys_no_page_of_another_site_gets_an_answer(

@@ -11,6 +11,7 @@ import openai
 import pydantic
 import pytest
 
+from abstractcore import fallback
 from abstractcore.errors import ServerError
 from abstractcore.testing import ScriptedLLM, thinking, tool_call
 from abstractcore.types import StreamChunk, Usage
@@ -259,6 +260,14 @@ def test_a_remote_provider_stands_behind_every_dialect(
     assert (said.text, said.usage) == ("Hello.", (4, 2))
     assert server.requests[0].json["messages"] == [{"role": "user", "content": "Hi"}]
     assert bool(server.requests[0].json.get("stream")) is stream
+
+
+def test_another_model_answers_for_one_that_fails(serve: Serve, speak: Speak, stream: bool) -> None:
+    first, second = ScriptedLLM([ServerError("broken")]), ScriptedLLM(["from the second"])
+
+    said = speak(serve(models={"sure": fallback([first, second])})).ask(stream=stream, model="sure")
+
+    assert said.text == "from the second"
 
 
 def test_a_failure_has_the_id_that_the_client_gave(serve: Serve, speak: Speak) -> None:
