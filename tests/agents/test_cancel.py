@@ -16,6 +16,7 @@ import pytest
 from abstractcore import AgentEvent, aio, tool
 from tests.fakes.any_wire import calls, text
 from tests.fakes.cancelling import CancelsAt
+from tests.fakes.faults import hangs
 from tests.fakes.server import FakeServer
 from tests.fakes.wires import check_is_valid, sent
 
@@ -155,6 +156,31 @@ async def test_d6_a_run_with_tools_is_cancelled_at_every_await(server: FakeServe
     assert len(asyncio.all_tasks()) == 1
     await asked.client.aclose()
     await server.until(lambda s: s.open_sockets == 0)
+
+
+async def test_d6_a_cancel_ends_the_requests_of_tools_in_threads_too(server: FakeServer):
+    """A sync tool that asks a model itself: its thread cannot be ended, its request can."""
+    begun = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    inner = server.llm()
+
+    @tool
+    def ask() -> str:
+        """Ask."""
+        loop.call_soon_threadsafe(begun.set)
+        return inner.generate("Inside?").content
+
+    server.route = lambda request: hangs() if sent(request).last == "Inside?" else calls([("ask", {})])
+    client = aio.client(server.llm(), tools=[ask])
+    turn = asyncio.create_task(client.chat("Ask."))
+    await begun.wait()
+    await server.until(lambda s: len(s.requests) == 2)
+    turn.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await turn
+    await server.until(lambda s: s.in_flight == 0)
+    await client.aclose()
 
 
 def check_are_as_before(asked: Asked, was_cancelled: bool) -> None:

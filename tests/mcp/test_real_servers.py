@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
-from abstractcore import ToolError
+import abstractcore
+from abstractcore import ToolError, aio
+from tests.fakes.any_wire import calls, text
+from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import Surface
 from tests.mcp.conftest import Connect
 from tests.real.conftest import node
@@ -74,6 +77,23 @@ def test_the_everything_server_tells_its_progress(surface: Surface, connect: Con
     )
 
     assert told == [(1, 2), (2, 2)]
+
+
+def test_an_agent_streams_the_progress_of_the_everything_server(
+    surface: Surface, connect: Connect, server: FakeServer
+):
+    name = "trigger-long-running-operation"
+    server.replies(calls([(name, {"duration": 0.2, "steps": 2})]), text("It is done."))
+    names: Any = abstractcore if surface.name == "sync" else aio
+    client = names.client(server.llm())
+    client.mcp_client = connect(**on_node("server-everything", "stdio"))
+
+    stream = surface.run(lambda: names.Agent(client).run("Do it.", stream=True))
+    iterator = surface.iterate(stream)
+    told = [chunk.content for chunk in iter(lambda: surface.step(iterator), None) if chunk.is_tool_call()]
+
+    assert told[1:3] == ["1/2", "2/2"]
+    assert told[3].startswith("Long running operation completed")
 
 
 def test_the_filesystem_server_reads_and_writes_in_its_folder_alone(
