@@ -184,11 +184,11 @@ def _best(model: str) -> tuple[str, Engine]:
     """Give the engine that `local` means for *model*: MLX on Apple silicon, else the first of the rows."""
     import platform  # dear, and of no use to any other engine
 
-    from abstractcore.engines.model_files import cached_snapshot, format_at
+    from abstractcore.engines.model_files import format_of
 
     first = "mlx" if (sys.platform, platform.machine()) == ("darwin", "arm64") else "openvino"
     rows = sorted(ENGINES.items(), key=lambda row: row[0] != first)
-    fitting = format_at(str(cached_snapshot(model) or os.path.expanduser(model)))
+    fitting = format_of(os.path.expanduser(model))
     for name, engine in rows:
         if engine is not None and _is_installed(engine) and (fitting is None or fitting in engine.formats):
             return name, engine

@@ -62,6 +62,19 @@ def format_at(path: str) -> str | None:
     return None
 
 
+def format_of(name: str) -> str | None:
+    """Tell the format of a path or of an id on the hub; None where it cannot be told without the network."""
+    if not is_hub_id(name):
+        return format_at(name)
+    repository, _, variant = name.partition(":")
+    if variant:
+        return "gguf"
+    folder = cached_snapshot(repository)
+    if folder is None:
+        return None
+    return format_at(str(folder)) or ("gguf" if any(folder.rglob("*.gguf")) else None)
+
+
 def is_hub_id(name: str) -> bool:
     """Tell whether *name* is `owner/name` or `owner/name:variant`, and neither a path nor one mistyped."""
     if _HUB_ID.fullmatch(name) is None or name.endswith(_ENDINGS):

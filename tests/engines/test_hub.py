@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import platform
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,9 @@ from abstractcore.engines.runtime import Stage
 from abstractcore.errors import ModelLoadError, UnknownProviderError
 from abstractcore.models import list_models
 from tests.fakes.surfaces import Surface
+from tests.real.processes import absent
 
-from .conftest import TINY, needs
+from .conftest import CONVERTED, TINY, needs
 from .fake_hub import COMMIT, FakeHub
 from .gguf_parts import split_gguf
 from .toy import failure_of
@@ -111,6 +114,24 @@ def test_a_model_of_the_hub_is_fetched_without_its_code(
     asked = len(hub.asked)
     surface.close(llm)
     assert surface.generate(open_model(of_folders, NAME), "hello").content == HELLO
+    assert hub.asked[asked:] == []
+
+
+def test_an_embedding_model_is_fetched_with_the_steps_after_it(
+    surface: Surface, hub: FakeHub, cache: Path, open_model: Callable[..., Any], tmp_path: Path
+) -> None:
+    """The second time it comes out of the cache, though it has no detokenizer."""
+    needs("openvino_genai")
+    if not CONVERTED.is_dir():
+        absent("all-MiniLM-L6-v2 is not here: make .venv/.embeddings")
+    shutil.rmtree(hub.folder)
+    shutil.copytree(CONVERTED, hub.folder)
+
+    vectors = surface.call(open_model("openvino", NAME), "embed", ["a", "b"])
+
+    assert vectors.dimensions == 384
+    asked = len(hub.asked)
+    assert surface.call(open_model("openvino", NAME, threads=1), "embed", "a").dimensions == 384
     assert hub.asked[asked:] == []
 
 
@@ -232,6 +253,19 @@ def test_local_takes_an_engine_that_reads_what_the_cache_has(cache: Path, of_fol
 
     with create_llm("local", NAME) as llm:
         assert llm.provider in ("mlx", "huggingface")
+
+
+def test_local_takes_an_engine_of_gguf_files_for_one(
+    cache: Path, needs_openvino: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CONTRACT A2: also on a Mac, where folders are MLX's; a variant says it before anything is there."""
+    put_into(cache, NAME, TINY)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(platform, "machine", lambda: "arm64")
+
+    for name in (NAME, f"{NAME}:Q4_K_M", "owner/elsewhere:Q4_K_M"):
+        with create_llm("local", name) as llm:
+            assert llm.provider == "openvino"
 
 
 def test_a_service_is_no_engine() -> None:
