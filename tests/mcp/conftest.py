@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from abstractcore.mcp import AsyncMCPClient, MCPClient
+from tests.fakes.processes import children
 from tests.fakes.surfaces import Surface
 from tests.mcp.toolboxes import Toolbox, on_fastmcp, on_mcp_server
 
