@@ -15,10 +15,9 @@ from abstractcore.errors import (
     AbstractCoreError,
     ConfigurationError,
     ResponseError,
-    UnsupportedFeatureError,
 )
 from abstractcore.generation.call import asked, charged
-from abstractcore.providers.base import Embeds
+from abstractcore.providers.base import embedder_in
 from abstractcore.providers.stand_ins import standing_in
 from abstractcore.types import EmbeddingResponse, EmbedRequest, Usage
 
@@ -73,8 +72,7 @@ async def embedded(
 ) -> EmbeddingResponse:
     """Embed all texts of *plan*. The first batch that fails is what is raised, and no other is begun."""
     waits, answering = standing_in(driver, provider)
-    if not isinstance(answering, Embeds):
-        raise UnsupportedFeatureError(f"{provider.name}: {_NO_EMBEDDINGS}", provider=provider.name)
+    answering = embedder_in(answering)
     requests = [
         replace(plan.request, texts=texts)
         for texts in batches(plan.request.texts, answering.embed_limits(), plan.batch_size)
@@ -153,6 +151,3 @@ def _joined(answers: Sequence[EmbeddingResponse]) -> EmbeddingResponse:
         warnings=list(dict.fromkeys(warning for answer in answers for warning in answer.warnings)),
         request_ids=[request_id for answer in answers for request_id in answer.request_ids],
     )
-
-
-_NO_EMBEDDINGS = "it has no embeddings; openai, ollama, openvino and huggingface are among those that have"

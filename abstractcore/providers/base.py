@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from abstractcore.errors import UnsupportedFeatureError
+
 if TYPE_CHECKING:
     from abstractcore.codecs.base import EmbedLimits
     from abstractcore.drivers.base import Deadline, Driver
@@ -65,6 +67,13 @@ class Addressed(Protocol):
     def address(self) -> tuple[str, int | None] | None:
         """The server's host and port, as far as they are known."""
         ...
+
+
+def embedder_in(provider: Provider) -> Embeds:
+    """Give *provider* as one that embeds. Raises UnsupportedFeatureError."""
+    if not isinstance(provider, Embeds):
+        raise UnsupportedFeatureError(f"{provider.name} offers no embeddings", provider=provider.name)
+    return provider
 
 
 @runtime_checkable

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from abstractcore.codecs.text_marks import TextMarks
 from abstractcore.drivers.generators import Nested
-from abstractcore.errors import AbstractCoreError, BadRequestError, UnsupportedFeatureError
-from abstractcore.providers.base import Addressed, Embeds, KeepsSecrets, TakesBatches
+from abstractcore.errors import AbstractCoreError, BadRequestError
+from abstractcore.providers.base import Addressed, KeepsSecrets, TakesBatches, embedder_in
 from abstractcore.tools.prompted import prompted
 
 if TYPE_CHECKING:
@@ -93,16 +93,11 @@ class PromptedTools:
 
     def embed_limits(self) -> EmbedLimits:
         """Tell how much one `embed` of the provider inside may hold. Raises UnsupportedFeatureError."""
-        return self._embedder().embed_limits()
+        return embedder_in(self._inner).embed_limits()
 
     async def embed(self, driver: Driver, request: EmbedRequest, deadline: Deadline) -> EmbeddingResponse:
         """Have the provider inside embed the texts of *request*."""
-        return await self._embedder().embed(driver, request, deadline)
-
-    def _embedder(self) -> Embeds:
-        if not isinstance(self._inner, Embeds):
-            raise UnsupportedFeatureError(f"{self.name} offers no embeddings", provider=self.name)
-        return self._inner
+        return await embedder_in(self._inner).embed(driver, request, deadline)
 
     def scrub(self, text: str) -> str:
         """Take out of *text* what the provider inside keeps secret."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from abstractcore.errors import AbstractCoreError, ConfigurationError
 from abstractcore.providers import stand_ins
-from abstractcore.providers.base import KeepsSecrets, Loads
+from abstractcore.providers.base import KeepsSecrets, Loads, embedder_in
 from abstractcore.testing.misses import AGAIN, CassetteError, left_here, miss
 from abstractcore.testing.recordings import (
     HEADER,
@@ -27,15 +27,17 @@ from abstractcore.testing.recordings import (
     as_line,
     asked,
     asked_models,
+    asked_vectors,
     key_of,
 )
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from abstractcore.codecs.base import EmbedLimits
     from abstractcore.drivers.base import Deadline, Driver
     from abstractcore.providers.base import Provider
-    from abstractcore.types import GenerateRequest, StreamChunk
+    from abstractcore.types import EmbeddingResponse, EmbedRequest, GenerateRequest, StreamChunk
 
 Mode = Literal["auto", "record", "replay", "none"]
 _MODES = ("auto", "record", "replay", "none")
@@ -190,6 +192,21 @@ class _Recording:
             self._kept.add(recording, self._scrub)
         return recording.models
 
+    def embed_limits(self) -> EmbedLimits:
+        return embedder_in(self._inner).embed_limits()
+
+    async def embed(self, driver: Driver, request: EmbedRequest, deadline: Deadline) -> EmbeddingResponse:
+        recording = Recording(asked_vectors(self.name, request, self._scrub))
+        try:
+            answer = recording.vectors = await embedder_in(self._inner).embed(driver, request, deadline)
+        except AbstractCoreError as failure:
+            recording.error = copy.copy(failure)
+            raise
+        finally:
+            if recording.vectors is not None or recording.error is not None:  # it was not cancelled
+                self._kept.add(recording, self._scrub)
+        return answer
+
     async def load(
         self, driver: Driver, deadline: Deadline, progress: Callable[[str], None] | None = None
     ) -> None:
@@ -207,6 +224,7 @@ class _Replaying:
         self.name = inner.name
         self.model = inner.model
         self._kept = kept
+        self._inner = inner
         self._scrub = inner.scrub if isinstance(inner, KeepsSecrets) else str
 
     async def stream(
@@ -225,6 +243,16 @@ class _Replaying:
         if recording.error is not None:
             raise copy.copy(recording.error)
         return list(recording.models or ())
+
+    def embed_limits(self) -> EmbedLimits:
+        return embedder_in(self._inner).embed_limits()
+
+    async def embed(self, driver: Driver, request: EmbedRequest, deadline: Deadline) -> EmbeddingResponse:
+        recording = self._kept.take(asked_vectors(self.name, request, self._scrub))
+        if recording.error is not None:
+            raise copy.copy(recording.error)
+        assert recording.vectors is not None
+        return recording.vectors
 
     def close(self) -> None:
         """Leave the provider to its owner."""

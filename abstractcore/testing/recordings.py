@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from abstractcore import errors
 from abstractcore.errors import AbstractCoreError
-from abstractcore.types import GenerateRequest, StreamChunk, ToolCall, Usage
+from abstractcore.types import EmbeddingResponse, EmbedRequest, GenerateRequest, StreamChunk, ToolCall, Usage
 
 VERSION = 1
 HEADER = {"abstractcore_cassette": VERSION}
@@ -38,12 +38,15 @@ class Recording:
     """Whether the reader left before the end."""
     models: list[str] | None = None
     line: int = 0
+    vectors: EmbeddingResponse | None = None
 
     def as_line(self, scrub: Callable[[str], str]) -> bytes:
         """Write it as one line of JSON, without what *scrub* takes out."""
         data: dict[str, Any] = {"request": self.request}
         if self.models is not None:
             data["models"] = self.models
+        elif self.request.get("asks") == "vectors":
+            data["vectors"] = None if self.vectors is None else asdict(self.vectors)
         else:
             data["chunks"] = [_chunk_data(chunk) for chunk in _without_cut_secrets(self.chunks, scrub)]
         if self.error is not None:
@@ -62,6 +65,7 @@ class Recording:
             bool(data.get("left")),
             [str(each) for each in data["models"]] if "models" in data else None,
             line,
+            _vectors_of(data["vectors"]) if data.get("vectors") is not None else None,
         )
 
     @property
@@ -82,6 +86,18 @@ def asked(provider: str, request: GenerateRequest, scrub: Callable[[str], str]) 
 def asked_models(provider: str, model: str) -> dict[str, Any]:
     """Give the canonical form of the question which models there are."""
     return {"provider": provider, "model": model, "asks": "models"}
+
+
+def asked_vectors(provider: str, request: EmbedRequest, scrub: Callable[[str], str]) -> dict[str, Any]:
+    """Give the canonical form of a question for vectors."""
+    given = {**asdict(request), "extra": _masked(request.extra)}
+    kept = {name: value for name, value in plain(given).items() if value not in (None, False, {})}
+    return _scrubbed({"provider": provider, "asks": "vectors", **kept}, scrub)
+
+
+def _vectors_of(data: Mapping[str, Any]) -> EmbeddingResponse:
+    fields: dict[str, Any] = {**data, "usage": Usage.of(data["usage"])}
+    return EmbeddingResponse(**fields)
 
 
 def key_of(request: Mapping[str, Any]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,11 +25,10 @@ from abstractcore import (
 from tests.fakes.surfaces import Surface
 from tests.real.processes import absent
 
-from .conftest import TINY, needs
+from .conftest import CONVERTED, TINY, needs
 from .waiting import wait_until
 
 OPTIONS: dict[str, Any] = {"threads": 1}  # two of PyTorch's on a busy machine mostly wait for each other
-CONVERTED = Path(sys.prefix) / "all-minilm-openvino"
 PAIRS = [
     ("A man is eating food.", "Someone has a meal."),
     ("The girl plays the violin.", "A child makes music."),

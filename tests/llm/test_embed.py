@@ -8,6 +8,7 @@ import struct
 import sys
 import threading
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,7 +27,11 @@ from abstractcore import (
     fallback,
 )
 from abstractcore.codecs.base import EmbedLimits
+from abstractcore.codecs.ollama_embeddings import OllamaEmbeddings
+from abstractcore.codecs.openai_embeddings import OpenAIEmbeddings
 from abstractcore.generation.embed import batches
+from abstractcore.testing import CassetteMissError, cassette
+from abstractcore.types import EmbedRequest
 from tests.fakes import faults
 from tests.fakes.any_wire import error
 from tests.fakes.replies import Reply, WaitFor, whole
@@ -427,6 +432,66 @@ def test_a_big_answer_is_read_quickly_enough(surface: Surface, server: FakeServe
     response = surface.call(server.llm("openai"), "embed", ["x"] * 2_048)
 
     assert (len(response), response.dimensions) == (2_048, 1_536)
+
+
+def test_a_cassette_keeps_vectors_and_errors(surface: Surface, embedder: FakeServer, tmp_path: Path):
+    llm = embedder.llm("openai", "text-embedding-3-small", api_key=KEY)
+    path = tmp_path / "vectors.jsonl"
+    with cassette(path):
+        recorded = surface.call(llm, "embed", ["a", "bb"], batch_size=1, dimensions=2)
+        embedder.route = lambda request: error(400, f"no {KEY}")
+        with pytest.raises(BadRequestError):
+            surface.call(llm, "embed", "c")
+
+    with cassette(path):
+        played = surface.call(llm, "embed", ["a", "bb"], batch_size=1, dimensions=2)
+        with pytest.raises(BadRequestError):
+            surface.call(llm, "embed", "c")
+        with pytest.raises(CassetteMissError):
+            surface.call(llm, "embed", "something else")
+
+    assert played.vectors == recorded.vectors == [vector_of("a", 2), vector_of("bb", 2)]
+    assert (played.usage, played.request_ids) == (recorded.usage, recorded.request_ids)
+    assert len(embedder.requests) == 3
+    assert KEY not in path.read_text()
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_client_of_the_vendor_sends_for_us(embedder: FakeServer, is_async: bool):
+    openai = pytest.importorskip("openai")
+    kind = openai.AsyncOpenAI if is_async else openai.OpenAI
+    owner = kind(api_key=KEY, base_url=embedder.url + "/v1")
+    llm = create_llm("openai", "an-embedder", client=owner)
+
+    response = await llm.aembed(["a", "bb"]) if is_async else llm.embed(["a", "bb"])
+
+    assert response.vectors == [vector_of("a"), vector_of("bb")]
+    assert embedder.requests[0].headers["authorization"] == f"Bearer {KEY}"
+    await owner.close() if is_async else owner.close()
+
+
+def test_the_vendors_own_types_take_what_we_send_and_read_what_we_read():
+    openai_types = pytest.importorskip("openai.types")
+    ollama = pytest.importorskip("ollama._types")
+    from pydantic import TypeAdapter
+
+    request = EmbedRequest("m", ["a", "bb"], 2, truncate=True, extra={"user": "me"})
+    sent = OpenAIEmbeddings(base64=True).encode(request).body
+    assert TypeAdapter(openai_types.EmbeddingCreateParams).validate_python(sent) == sent
+    data = [{"object": "embedding", "index": at, "embedding": [1.0, at + 0.5]} for at in (1, 0)]
+    body = {"object": "list", "model": "m", "data": data, "usage": {"prompt_tokens": 3, "total_tokens": 3}}
+    theirs = openai_types.CreateEmbeddingResponse.model_validate(body)
+    ours = OpenAIEmbeddings().decode(body, request)
+    assert ours.vectors == [each.embedding for each in sorted(theirs.data, key=lambda each: each.index)]
+
+    sent = OllamaEmbeddings().encode(EmbedRequest("m", ["a"], 2)).body
+    known = ollama.EmbedRequest(**sent).model_dump(exclude_none=True)
+    assert {name: known[name] for name in sent} == sent
+    body = {"model": "m", "embeddings": [[1.0, 2.0]], "prompt_eval_count": 3}
+    assert (
+        ollama.EmbedResponse(**body).embeddings
+        == OllamaEmbeddings().decode(body, EmbedRequest("m", ["a"])).vectors
+    )
 
 
 def test_an_llm_without_a_server_embeds_nothing_at_construction():

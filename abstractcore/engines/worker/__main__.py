@@ -73,7 +73,7 @@ def _load(order: Any, tell: Callable[..., None]) -> tuple[Batch | EmbeddingBatch
     if order["is_on_hub"]:
         from abstractcore.engines.worker.hub import find_model
 
-        path = find_model(path, order["formats"], tell)
+        path = find_model(path, order["formats"], tell, embeds=order["embeds"])
     os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1")  # no runtime has any reason to ask
     files = look_at(path, order["formats"], embeds=order["embeds"])
     check_architecture(order["engine"], files.path)

@@ -26,25 +26,26 @@ _BESIDE = ("*.json", "*.jinja", "*.model", "*.txt", "*.tiktoken")
 _TOKENIZERS = ("tokenizer.json", "vocab.*", "*.model", "*.tiktoken")
 _OPENVINO = ("openvino_*.xml", "openvino_*.bin")
 _OPENVINO_MARKS = frozenset({"openvino_model.xml", "openvino_language_model.xml"})
+_STEP = re.compile(r"\d+_\w+/[\w.-]+\.(json|safetensors)")
 _USUAL_QUANTISATION = "Q4_K_M"
 _SECONDS = 10.0
 
 
-def find_model(name: str, formats: Collection[str], tell: Tell) -> str:
+def find_model(name: str, formats: Collection[str], tell: Tell, *, embeds: bool = False) -> str:
     """Give the path of the model *name*, `owner/name` or `owner/name:Q4_K_M` for one file of several.
 
     Raises LookupError when it is neither in the cache nor on the hub, or has none of *formats*.
     """
     repository, _, variant = name.partition(":")
-    return _cached(repository, formats, variant) or _download(repository, formats, variant, tell)
+    return _cached(repository, formats, variant, embeds) or _download(repository, formats, variant, tell)
 
 
-def _cached(repository: str, formats: Collection[str], variant: str) -> str | None:
+def _cached(repository: str, formats: Collection[str], variant: str, embeds: bool) -> str | None:
     """Give the model if the cache has it whole: a download may have been cut off."""
     folder = cached_snapshot(repository)
     found = folder and _model_in(folder, formats, variant)
     try:
-        return look_at(found, formats).path if found else None
+        return look_at(found, formats, embeds=embeds).path if found else None
     except ModelLoadError:
         return None
 
@@ -78,9 +79,9 @@ def _wanted(files: Sequence[str], formats: Collection[str], variant: str) -> lis
     """Choose the first of *formats* that the repository has, and name its files. A variant is one of GGUF."""
     there = [file for file in files if "/" not in file]
     if not variant and "safetensors" in formats and (weights := _weights_of(there)):
-        return [*weights, *_matching(there, _BESIDE)]
+        return [*weights, *_matching(there, _BESIDE), *_steps_of(files)]
     if not variant and "openvino" in formats and _OPENVINO_MARKS.intersection(there):
-        return _matching(there, (*_BESIDE, *_OPENVINO))
+        return [*_matching(there, (*_BESIDE, *_OPENVINO)), *_steps_of(files)]
     if "gguf" in formats and (file := _gguf_of(files, variant)):
         return parts_of(file)
     raise LookupError(_none_of(formats, variant))
@@ -92,6 +93,11 @@ def _weights_of(files: Sequence[str]) -> list[str]:
     return usual or [
         file for file in _matching(files, ("*.safetensors",)) if not file.startswith("consolidated")
     ]
+
+
+def _steps_of(files: Sequence[str]) -> list[str]:
+    """Give what sentence-transformers keeps of the steps after the model, such as 1_Pooling/config.json."""
+    return [file for file in files if _STEP.fullmatch(file)]
 
 
 def _matching(files: Sequence[str], patterns: Sequence[str]) -> list[str]:
