@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from abstractcore.cli.app import app
 from tests.fakes.server import FakeServer
 
 TOOLS = '''
@@ -26,12 +28,6 @@ A_PIXEL = bytes.fromhex(
 Run = Callable[..., Any]
 
 
-@pytest.fixture(autouse=True)
-def typer() -> Any:
-    """The library below, which is an extra."""
-    return pytest.importorskip("typer", reason='typer is missing: pip install "abstractcore[cli]"')
-
-
 @pytest.fixture
 def at_server(server: FakeServer) -> list[str]:
     """The options that name the fake server's model."""
@@ -41,10 +37,6 @@ def at_server(server: FakeServer) -> list[str]:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Run]:
     """Run a command to its end: `run("ask", "Hi", input="…", OPENAI_API_KEY="k")`."""
-    from typer.testing import CliRunner
-
-    from abstractcore.cli.app import app
-
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
 

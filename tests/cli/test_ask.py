@@ -11,11 +11,14 @@ import pytest
 
 from abstractcore import errors
 from abstractcore.cli.exits import CODES, code_of
+from abstractcore.engines.catalog import ENGINES
 from abstractcore.errors import AbstractCoreError
 from tests.cli.conftest import Run, one_line_of
+from tests.docs.conftest import TINY_MODEL, no_engine
 from tests.fakes import any_wire
 from tests.fakes.network import refused_port
 from tests.fakes.server import FakeServer
+from tests.real.processes import absent
 
 KEY = "sk-never-to-be-shown-0123456789"
 CITY = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
@@ -138,7 +141,6 @@ def test_tools_of_a_file_are_run(run: Run, server: FakeServer, at_server: list[s
 
 
 def test_tools_of_a_server_are_run(run: Run, server: FakeServer, at_server: list[str]) -> None:
-    pytest.importorskip("mcp", reason='mcp is missing: pip install "abstractcore[mcp]"')
     server.replies(any_wire.call("add", a=2, b=3), any_wire.text("It is 5."))
 
     done = run("ask", *at_server, "2 + 3?", "--mcp", f"{sys.executable} -m tests.mcp.toolboxes")
@@ -238,3 +240,16 @@ def test_a_reader_that_leaves_gets_no_traceback(server: FakeServer) -> None:
 
     assert done.stdout == b"line\n"
     assert done.stderr == b""
+
+
+def test_without_any_key_a_model_of_this_machine_answers(run: Run) -> None:
+    if reason := no_engine():
+        absent(reason)
+    words = ["--max-output-tokens", "5", "--json", "Hello"]
+
+    done = run("ask", *words, ABSTRACTCORE_LOCAL_MODEL=str(TINY_MODEL))
+
+    assert done.exit_code == 0
+    told = json.loads(done.stdout)
+    assert told["provider"] in ENGINES
+    assert told["usage"]["output_tokens"] == 5

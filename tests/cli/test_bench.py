@@ -48,7 +48,6 @@ def test_a_provider_that_counts_no_tokens_is_measured_in_calls(
 
 
 def test_the_picture_is_a_png(run: Run, address: list[str], tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason='matplotlib is missing: pip install "abstractcore[plot]"')
     file = tmp_path / "pace.png"
 
     done = run("bench", *address, "--at-once", "1,2", "--plot", str(file))

@@ -22,7 +22,6 @@ from tests.fakes.server import FakeServer
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals here")
 
 if sys.platform != "win32":
-    pytest.importorskip("pyte", reason="pyte is missing: pip install --group dev")
     from tests.cli.screen import CTRL_C, CTRL_D, Screen
 
 Chat = Callable[..., "Screen"]

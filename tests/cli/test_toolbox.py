@@ -76,7 +76,6 @@ def test_two_tools_of_one_name_are_refused(tmp_path: Path, tools_file: str) -> N
 
 
 def test_the_servers_of_a_config_are_left_at_the_end(tmp_path: Path) -> None:
-    pytest.importorskip("mcp", reason='mcp is missing: pip install "abstractcore[mcp]"')
     box = {"command": sys.executable, "args": ["-m", "tests.mcp.toolboxes"]}
     config = written(tmp_path, json.dumps({"mcpServers": {"box": box}}), "servers.json")
 
@@ -92,7 +91,5 @@ def test_the_servers_of_a_config_are_left_at_the_end(tmp_path: Path) -> None:
     ("server", "kind"), [("no-such-program-here", MCPConnectionError), ("a 'b", ConfigurationError)]
 )
 def test_a_server_that_cannot_be_started_is_an_error(server: str, kind: type[Exception]) -> None:
-    pytest.importorskip("mcp", reason='mcp is missing: pip install "abstractcore[mcp]"')
-
     with pytest.raises(kind), toolbox(None, [server]):
         pass
