@@ -28,6 +28,8 @@ MADE = {
     "AsyncStream": "agenerate(stream=True)",
     "MapResults": "map",
     "AsyncMapResults": "amap",
+    "BatchJob": "batch",
+    "AsyncBatchJob": "abatch",
     "Cassette": "cassette",
 }
 #: Without an underscore, since other rooms of the package call them; no page tells of them.

@@ -73,7 +73,6 @@ class AsyncBatchJob:
     async def wait(self, *, timeout: float | None = None, poll: float = LONGEST_PAUSE) -> AsyncBatchJob: ...
     def results(self, *, ordered: bool = True) -> AsyncMapResults: ...
     async def cancel(self) -> AsyncBatchJob: ...
-    def __init__(self, batch: Batch) -> None: ...
     id: str
     status: BatchState
     is_over: bool
@@ -150,6 +149,11 @@ class BasicSession:
         stream: bool = False,
         include: str | Iterable[str] | None = None,
         timeout: float | None = None,
+        max_iterations: int | None = ...,
+        approve: Approve | None = ...,
+        concurrent_tool_calls: bool | None = ...,
+        tool_timeout: float | None = ...,
+        events: Callable[[AgentEvent], None] | None = ...,
         temperature: float | None = ...,
         top_p: float | None = ...,
         top_k: int | None = ...,
@@ -176,6 +180,11 @@ class BasicSession:
         stream: bool = False,
         include: str | Iterable[str] | None = None,
         timeout: float | None = None,
+        max_iterations: int | None = ...,
+        approve: Approve | None = ...,
+        concurrent_tool_calls: bool | None = ...,
+        tool_timeout: float | None = ...,
+        events: Callable[[AgentEvent], None] | None = ...,
         temperature: float | None = ...,
         top_p: float | None = ...,
         top_k: int | None = ...,
@@ -212,7 +221,6 @@ class BatchJob:
     def wait(self, *, timeout: float | None = None, poll: float = LONGEST_PAUSE) -> BatchJob: ...
     def results(self, *, ordered: bool = True) -> MapResults: ...
     def cancel(self) -> BatchJob: ...
-    def __init__(self, batch: Batch) -> None: ...
     id: str
     status: BatchState
     is_over: bool
@@ -256,6 +264,11 @@ class Client:
         schema: Any = None,
         images: Media | Sequence[Media] | None = None,
         timeout: float | None = None,
+        max_iterations: int | None = ...,
+        approve: Approve | None = ...,
+        concurrent_tool_calls: bool | None = ...,
+        tool_timeout: float | None = ...,
+        events: Callable[[AgentEvent], None] | None = ...,
         temperature: float | None = ...,
         top_p: float | None = ...,
         top_k: int | None = ...,
@@ -545,6 +558,11 @@ class LLM:
         stream: bool = False,
         include: str | Iterable[str] | None = None,
         timeout: float | None = None,
+        max_iterations: int | None = ...,
+        approve: Approve | None = ...,
+        concurrent_tool_calls: bool | None = ...,
+        tool_timeout: float | None = ...,
+        events: Callable[[AgentEvent], None] | None = ...,
         temperature: float | None = ...,
         top_p: float | None = ...,
         top_k: int | None = ...,
@@ -571,6 +589,11 @@ class LLM:
         stream: bool = False,
         include: str | Iterable[str] | None = None,
         timeout: float | None = None,
+        max_iterations: int | None = ...,
+        approve: Approve | None = ...,
+        concurrent_tool_calls: bool | None = ...,
+        tool_timeout: float | None = ...,
+        events: Callable[[AgentEvent], None] | None = ...,
         temperature: float | None = ...,
         top_p: float | None = ...,
         top_k: int | None = ...,
@@ -844,6 +867,25 @@ class ToolContext:
     ...
 
 class ToolError(AbstractCoreError): ...
+
+class ToolPolicy:
+    max_iterations: int
+    approve: Approve | None
+    concurrent_tool_calls: bool
+    tool_timeout: float
+    agent: str | None
+    events: Callable[[AgentEvent], None] | None
+    def tell(self, kind: EventKind, iteration: int, **fields: Any) -> None: ...
+    def __init__(
+        self,
+        max_iterations: int = 10,
+        approve: Approve | None = None,
+        concurrent_tool_calls: bool = False,
+        tool_timeout: float = 60.0,
+        agent: str | None = None,
+        events: Callable[[AgentEvent], None] | None = None,
+    ) -> None: ...
+    ...
 
 class TransportError(AbstractCoreError):
     phase: TransportPhase | None
