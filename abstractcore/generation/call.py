@@ -22,6 +22,7 @@ from abstractcore.errors import (
 )
 from abstractcore.generation.schema import parse_output
 from abstractcore.providers.stand_ins import standing_in
+from abstractcore.tracing.logs import CALLS, INFO, shortly
 
 if TYPE_CHECKING:
     from abstractcore.drivers.base import Deadline, Driver
@@ -65,7 +66,8 @@ async def chunks(
     `response_model` the text is validated before `done` is given.
     """
     driver, answering = standing_in(call.driver, provider)
-    attempts = _Attempts(lambda: _open(answering.stream(call.driver, request, call.deadline)))
+    who = f"{provider.name} {request.model}"
+    attempts = _Attempts(who, lambda: _open(answering.stream(call.driver, request, call.deadline)))
     if call.before_request is not None:
         attempts.before = partial(call.before_request, call.driver, call.deadline)
     given_out = False
@@ -79,7 +81,7 @@ async def chunks(
     except AbstractCoreError as failure:
         told = _cut_short(failure) if given_out and request.stream else failure
         told.provider, told.model = provider.name, request.model
-        attempts.tell(told, beyond=failure.attempts)
+        attempts.tell(told, call.deadline, beyond=failure.attempts)
         told.partial = call.collector.response()
         if told is failure:
             raise
@@ -96,11 +98,11 @@ async def asked(
     driver: Driver, provider: Provider, retry: Retry, work: Callable[[], Awaitable[T]], deadline: Deadline
 ) -> T:
     """Do *work* at the provider, and again as for an answer; what it raises names the provider."""
-    attempts = _Attempts(work)
+    attempts = _Attempts(f"{provider.name} {provider.model}", work)
     try:
         return await retry.run(driver, attempts.next, deadline)
     except AbstractCoreError as failure:
-        attempts.tell(failure)
+        attempts.tell(failure, deadline)
         name(failure, provider)
         raise
 
@@ -114,27 +116,34 @@ def name(failure: AbstractCoreError, provider: Provider) -> None:
 
 
 class _Attempts(Generic[T]):
-    """Something to do, once or again, and how many requests it took."""
+    """Something to ask of *who*, once or again, and how many requests it took."""
 
-    def __init__(self, work: Callable[[], Awaitable[T]]) -> None:
+    def __init__(self, who: str, work: Callable[[], Awaitable[T]]) -> None:
+        self._who = who
         self._work = work
         self._number = 0
+        self._failure: AbstractCoreError | None = None
         self.before: Callable[[], Awaitable[None]] | None = None
 
     async def next(self) -> T:
         if self.before is not None:
             await self.before()
         self._number += 1
+        if self._failure is not None:
+            CALLS.write(INFO, "%s: request %d after %s", self._who, self._number, shortly(self._failure))
         try:
             return await self._work()
         except AbstractCoreError as failure:
+            self._failure = failure
             # The provider counts the requests that it sent beyond one.
             self._number, failure.attempts = self._number + failure.attempts, 0
             raise
 
-    def tell(self, failure: AbstractCoreError, *, beyond: int = 0) -> None:
+    def tell(self, failure: AbstractCoreError, deadline: Deadline, *, beyond: int = 0) -> None:
         if not isinstance(failure, ConfigurationError):  # of which no request was sent
             failure.attempts = self._number + beyond
+        passed = deadline.seconds - deadline.left()
+        CALLS.write(INFO, "%s: failed after %.3f s: %s", self._who, passed, shortly(failure))
 
 
 def _taken(call: Call, request: GenerateRequest, provider: Provider, chunk: StreamChunk) -> StreamChunk:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from abstractcore.drivers.generators import Nested
 from abstractcore.errors import AbstractCoreError, APIError, ToolError
 from abstractcore.generation.hooks import (
-    ErrorEvent,
     Hooks,
     RequestEvent,
     ResponseEvent,
@@ -39,7 +38,7 @@ def watched(
 ) -> AsyncGenerator[StreamChunk]:
     """Answer *request* as `chunks` does, before the eyes of all that look: *hooks* among them."""
     ears = [hooks] if hooks else []
-    if logs.CALLS.writes(logs.INFO):
+    if logs.CALLS.writes(logs.DEBUG):
         ears.append(_LOGGED)
     if not telemetry.is_on():
         return heard(_Ears(ears), call, provider, request, retry)
@@ -216,27 +215,11 @@ def _log_request(event: RequestEvent) -> None:
     logs.CALLS.write(logs.DEBUG, "%s %s: request %d", event.provider, event.model, event.attempt)
 
 
-def _log_retry(event: RetryEvent) -> None:
-    why = _short(event.error)
-    logs.CALLS.write(logs.INFO, "%s %s: request %d after %s", event.provider, event.model, event.attempt, why)
-
-
 def _log_response(event: ResponseEvent) -> None:
     usage, reason = event.usage, event.response.finish_reason
     told = (event.seconds, usage.input_tokens, usage.output_tokens, reason, event.response.request_id)
     line = "%s %s: answered after %.3f s, tokens in %s, out %s, %s, request id %s"
     logs.CALLS.write(logs.DEBUG, line, event.provider, event.model, *told)
-
-
-def _log_error(event: ErrorEvent) -> None:
-    line = "%s %s: failed after %.3f s: %s"
-    logs.CALLS.write(logs.INFO, line, event.provider, event.model, event.seconds, _short(event.error))
-
-
-def _short(failure: AbstractCoreError) -> str:
-    status, request_id = _status(failure), failure.request_id
-    code = "" if status is None else f" {status}"
-    return f"{type(failure).__name__}{code}" + (f", request id {request_id}" if request_id else "")
 
 
 def _status(failure: AbstractCoreError) -> int | None:
@@ -245,6 +228,4 @@ def _status(failure: AbstractCoreError) -> int | None:
 
 _LOGGED = Hooks()
 _LOGGED.add("request", _log_request)
-_LOGGED.add("retry", _log_retry)
 _LOGGED.add("response", _log_response)
-_LOGGED.add("error", _log_error)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from abstractcore.errors import AbstractCoreError, APIError
+
 if TYPE_CHECKING:
     from logging import Logger
 
@@ -41,6 +43,13 @@ class Log:
 
 CALLS = Log(f"{LOGGER}.calls")
 TOOLS = Log(f"{LOGGER}.tools")
+
+
+def shortly(failure: AbstractCoreError) -> str:
+    """Name a failure without its words, which may repeat a prompt."""
+    status = f" {failure.status_code}" if isinstance(failure, APIError) and failure.status_code else ""
+    request = f", request id {failure.request_id}" if failure.request_id else ""
+    return f"{type(failure).__name__}{status}{request}"
 
 
 def _find(name: str) -> Logger:
