@@ -24,11 +24,13 @@ help:
 demo: $(VENV)/.local
 	@$(BIN)/python examples/quickstart.py
 
+# Two processes, since much of a test is waiting. JOBS=0 runs all in this one, for a debugger.
+JOBS ?= 2
 test: $(VENV)/.clusters $(VENV)/.mlx $(VENV)/.huggingface $(VENV)/.embeddings $(VENV)/.npm
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 test-all: lint types $(VENV)/.clusters $(VENV)/.mlx $(VENV)/.embeddings $(VENV)/.npm $(VENV)/.transformers $(VENV)/.llamacpp
-	@$(BIN)/pytest -m "" $(ARGS)
+	@$(BIN)/pytest -n $(JOBS) --dist worksteal -m "" $(ARGS)
 
 lint: $(VENV)/.dev
 	@$(RUFF) check .
