@@ -18,7 +18,7 @@ def main() -> None:
         if failure.name not in _NEEDED:
             raise
         sys.exit(_without_extra())
-    _prepare_output()
+    _prepare_streams()
     app(prog_name="abstractcore")
 
 
@@ -27,14 +27,18 @@ def _without_extra() -> int:
     return 2
 
 
-def _prepare_output() -> None:
-    """Let no character that the terminal lacks end the program, and show a warning as one line."""
+def _prepare_streams() -> None:
+    """Let no stream that is closed and no character that it lacks end the program; a warning is one line."""
+    import os
     import warnings
     from io import TextIOWrapper
 
     from abstractcore.cli.exits import tell
 
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:  # as after `>&-` in a shell
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  it lives as long as the program
+        elif isinstance(stream, TextIOWrapper) and mode == "w":
             stream.reconfigure(errors="replace")
     warnings.showwarning = lambda message, *_, **__: tell(str(message), of="warning")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated, Any
 
@@ -26,12 +27,18 @@ class Commands(TyperGroup):
 
         try:
             code = super().main(*arguments, standalone_mode=False, **options)
+            sys.stdout.flush()
         except typer.TyperException as failure:
             tell(failure.format_message())
             code = failure.exit_code
         except AbstractCoreError as failure:
             tell(failure.message)
             code = code_of(failure)
+        except OSError as failure:
+            if not isinstance(failure, BrokenPipeError):  # whoever read has read enough
+                tell(f"cannot write: {failure.strerror or failure}")
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115  Python flushes it once more at the end
+            code = 1
         except (KeyboardInterrupt, typer.Abort):
             code = INTERRUPTED
         sys.exit(code if isinstance(code, int) else 0)

@@ -53,7 +53,7 @@ def bench(
     Each call is paid for where calls are: with the defaults there are 33.
     """
     if plot is not None:
-        _require_matplotlib()
+        _check_plot(plot)
     counts = _counts(at_once)
     many = calls or max(counts)
     prompts = [f"{prompt} {number}." for number in range(1, many + 1)]
@@ -121,13 +121,17 @@ def _show(paces: list[Pace]) -> None:
     show(heads, rows, right=heads)
 
 
-def _require_matplotlib() -> None:
+def _check_plot(file: str) -> None:
+    """Raise for a picture that could not be drawn, before any call is paid for."""
     from importlib.util import find_spec
+    from pathlib import Path
+
+    from abstractcore.errors import ConfigurationError, MissingDependencyError
 
     if find_spec("matplotlib") is None:
-        from abstractcore.errors import MissingDependencyError
-
         raise MissingDependencyError('--plot needs matplotlib: pip install "abstractcore[plot]"')
+    if not Path(file).absolute().parent.is_dir():
+        raise ConfigurationError(f"--plot: {file}: there is no such folder")
 
 
 def _draw(paces: list[Pace], name: str, file: str) -> None:
@@ -148,5 +152,6 @@ def _draw(paces: list[Pace], name: str, file: str) -> None:
     try:
         figure.savefig(file)
     except (OSError, ValueError) as failure:
-        raise ConfigurationError(f"--plot: {failure}") from failure
+        reason = getattr(failure, "strerror", None) or failure
+        raise ConfigurationError(f"--plot: {file}: {reason}") from failure
     tell(file, of="plot")

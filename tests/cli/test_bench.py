@@ -68,6 +68,16 @@ def test_without_matplotlib_nothing_is_asked(
     assert server.requests == []
 
 
+def test_a_picture_that_has_no_place_is_refused_before_any_call(
+    run: Run, server: FakeServer, address: list[str], tmp_path: Path
+) -> None:
+    done = run("bench", *address, "--plot", str(tmp_path / "no" / "pace.png"))
+
+    assert done.exit_code == 2
+    assert "no such folder" in one_line_of(done)
+    assert server.requests == []
+
+
 @pytest.mark.parametrize("given", ["0", "1,x", ""])
 def test_a_list_that_is_none_is_refused(given: str, run: Run, address: list[str]) -> None:
     assert run("bench", *address, "--at-once", given).exit_code == 2

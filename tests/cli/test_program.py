@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 import abstractcore
 from tests.cli.conftest import Run, one_line_of
@@ -82,3 +85,21 @@ def test_a_warning_is_one_line() -> None:
     assert warning == "warning: openai: the API key is sent unencrypted to 203.0.113.1"
     assert error.startswith("error: ")
     assert end == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full disk to write to")
+@pytest.mark.parametrize(
+    ("streams", "code", "told"),
+    [
+        (">/dev/full", 1, "error: cannot write: No space left on device\n"),
+        (">&- <&-", 0, ""),
+        ("2>&- >&-", 0, ""),
+    ],
+)
+def test_streams_that_cannot_be_used_end_it_without_a_traceback(streams: str, code: int, told: str) -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m abstractcore models local {streams}",
+        shell=True, capture_output=True, text=True, timeout=50,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (code, told)
