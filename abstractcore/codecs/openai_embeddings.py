@@ -78,7 +78,8 @@ def _in_order(items: list[Any]) -> list[Any]:
     """Give the vectors in the order of the texts, which the items' indexes tell; servers may omit them."""
     if not all(is_object(item) for item in items):
         raise ResponseError("the answer holds a vector that is no object")
-    places = [item.get("index", place) for place, item in enumerate(items)]
+    told = [item.get("index") for item in items]
+    places = [place if index is None else index for place, index in enumerate(told)]
     if all(type(place) is int for place in places) and sorted(places) == list(range(len(items))):
         items = [item for _, item in sorted(zip(places, items, strict=True), key=lambda pair: pair[0])]
         return [item.get("embedding") for item in items]

@@ -52,7 +52,10 @@ def _read(vector: Any, number: int) -> list[float]:
     kinds = set(map(type, vector))
     if kinds not in _NUMBERS:
         raise ResponseError(f"vector {number} holds something that is no number")
-    numbers: list[float] = vector if int not in kinds else list(map(float, vector))
+    try:
+        numbers: list[float] = vector if int not in kinds else list(map(float, vector))
+    except OverflowError:
+        numbers = [math.inf]
     if not math.isfinite(sum(numbers)):
         raise ResponseError(f"vector {number} holds NaN or infinity")
     if not any(numbers):

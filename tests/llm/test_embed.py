@@ -205,6 +205,7 @@ def test_openai_gets_300_000_tokens_a_request_at_most(surface: Surface, embedder
         ([[0.0, 0], [1.0, 1.0]], "vector 0 is all zero"),
         ([[1.0], [NAN]], "vector 1 holds NaN"),
         ([[1.0], [float("inf")]], "vector 1 holds NaN or infinity"),
+        ([[1.0], [10**400]], "vector 1 holds NaN or infinity"),
         ([[1.0, 2.0], [1.0]], "vector 1 has 1 numbers, not the 2 in the first"),
         ([[1.0], ["1"]], "vector 1 holds something"),
         ([[1.0], [True]], "vector 1 holds something"),
@@ -265,6 +266,12 @@ def test_batches_whose_vectors_differ_in_length_are_an_error(surface: Surface, s
 
     with pytest.raises(ResponseError, match="different lengths"):
         surface.call(server.llm(), "embed", ["a", "bb"], batch_size=1)
+
+
+def test_vectors_without_a_place_stand_in_the_texts_order(surface: Surface, server: FakeServer):
+    server.replies(whole(200, {"data": [{"embedding": [1.0]}, {"embedding": [2.0], "index": None}]}))
+
+    assert surface.call(server.llm(), "embed", ["a", "b"]).vectors == [[1.0], [2.0]]
 
 
 def test_whole_numbers_are_floats(surface: Surface, server: FakeServer):
