@@ -29,14 +29,15 @@ class Commands(TyperGroup):
             code = super().main(*arguments, standalone_mode=False, **options)
             sys.stdout.flush()
         except typer.TyperException as failure:
-            tell(failure.format_message())
+            if message := failure.format_message():  # empty where the help was shown in place of it
+                tell(message)
             code = failure.exit_code
         except AbstractCoreError as failure:
             tell(failure.message)
             code = code_of(failure)
         except OSError as failure:
             if not isinstance(failure, BrokenPipeError):  # whoever read has read enough
-                tell(f"cannot write: {failure.strerror or failure}")
+                tell(str(failure.strerror or failure))
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115  Python flushes it once more at the end
             code = 1
         except (KeyboardInterrupt, typer.Abort):

@@ -19,6 +19,14 @@ def test_the_help_lists_the_commands(run: Run) -> None:
     assert all(name in done.stdout for name in ("chat", "ask", "models", "doctor", "bench"))
 
 
+def test_without_a_command_it_shows_the_help(run: Run) -> None:
+    done = run()
+
+    assert done.exit_code == 2
+    assert "doctor" in done.output
+    assert "error" not in done.output
+
+
 def test_the_version_is_told(run: Run) -> None:
     assert run("--version").stdout == f"abstractcore {abstractcore.__version__}\n"
 
@@ -91,7 +99,7 @@ def test_a_warning_is_one_line() -> None:
 @pytest.mark.parametrize(
     ("streams", "code", "told"),
     [
-        (">/dev/full", 1, "error: cannot write: No space left on device\n"),
+        (">/dev/full", 1, "error: No space left on device\n"),
         (">&- <&-", 0, ""),
         ("2>&- >&-", 0, ""),
     ],
