@@ -13,7 +13,9 @@ from urllib.parse import urlsplit
 import openai
 import pytest
 
+from abstractcore.errors import RateLimitError
 from abstractcore.testing import FunctionLLM, ScriptedLLM, wait
+from abstractcore.types import Usage
 from tests.fakes import any_wire, openai_chat
 from tests.fakes.faults import endless_stream, hangs
 from tests.fakes.server import FakeServer
@@ -28,13 +30,26 @@ SECONDS = 10.0
 
 
 def test_a_client_that_leaves_a_whole_answer_is_seen_upstream(
-    serve: Serve, speak: Speak, server: FakeServer
+    serve: Serve, server: FakeServer, dialect: str
 ) -> None:
     server.replies(hangs())
-    speaker = speak(serve(models={"far": server.llm()}), timeout=0.5)
+    serving = serve(models={"far": server.llm()})
 
-    with pytest.raises(speaker.errors.APITimeoutError):
-        speaker.ask(model="far")
+    with _asked(serving, dialect, {"model": "far", **RIGHT[dialect]}):
+        server.wait_for(lambda server: server.hanging == 1, SECONDS)
+
+    server.wait_for(lambda server: server.disconnects == 1, SECONDS)
+
+
+def test_a_clients_own_timeout_is_seen_upstream(serve: Serve, server: FakeServer) -> None:
+    server.replies(hangs())
+    serving = serve(models={"far": server.llm()})
+
+    with (
+        openai.OpenAI(base_url=f"{serving.url}/v1", api_key="k", max_retries=0, timeout=2.0) as client,
+        pytest.raises(openai.APITimeoutError),
+    ):
+        client.responses.create(model="far", input="?")
 
     server.wait_for(lambda server: server.disconnects == 1, SECONDS)
 
@@ -56,24 +71,23 @@ def test_a_client_that_leaves_a_stream_is_seen_upstream(
 
 
 def test_a_client_that_leaves_in_a_retrys_wait_is_not_asked_for_again(
-    serve: Serve, speak: Speak, server: FakeServer
+    serve: Serve, server: FakeServer, dialect: str
 ) -> None:
     server.replies(any_wire.error(503, headers={"Retry-After": "30"}))
-    speaker = speak(serve(models={"far": server.llm(max_retries=5)}), timeout=0.5)
+    serving = serve(models={"far": server.llm(max_retries=5)})
 
-    with pytest.raises(speaker.errors.APITimeoutError):
-        speaker.ask(model="far")
+    with _asked(serving, dialect, {"model": "far", **RIGHT[dialect]}):
+        server.wait_for(lambda server: len(server.requests) == 1, SECONDS)
 
-    metrics = _metrics_when(speaker.client, 'status="499"')
+    metrics = _metrics_when(serving.url, 'status="499"')
     assert 'error="ClientLeft"' in metrics
     assert len(server.requests) == 1
 
 
-def _metrics_when(client: Any, words: str) -> str:
+def _metrics_when(url: str, words: str) -> str:
     """Give the metrics once *words* stand in them."""
-    url = str(client.base_url).rstrip("/").removesuffix("/v1") + "/metrics"
     deadline = time.monotonic() + SECONDS
-    while words not in (page := get(url)[1].decode()):
+    while words not in (page := get(url + "/metrics")[1].decode()):
         assert time.monotonic() < deadline, page
         time.sleep(0.01)
     return page
@@ -159,11 +173,9 @@ async def _ask(serving: Serving, number: int) -> str:
 
 
 def test_what_is_counted_is_told_to_prometheus(serve: Serve, speak: Speak, dialect: str) -> None:
-    from abstractcore.errors import RateLimitError
-    from abstractcore.types import Usage
-
     answer = ["Hello", Usage(7, 3, None, 2, 1)]
-    speaker = speak(serve(models={"m": ScriptedLLM([answer, answer, RateLimitError("slow down")])}))
+    serving = serve(models={"m": ScriptedLLM([answer, answer, RateLimitError("slow down")])})
+    speaker = speak(serving)
     speaker.ask(model="m")
     speaker.ask(model="m", stream=True)
     with pytest.raises(speaker.errors.RateLimitError):
@@ -171,7 +183,7 @@ def test_what_is_counted_is_told_to_prometheus(serve: Serve, speak: Speak, diale
     with pytest.raises(speaker.errors.NotFoundError):
         speaker.ask(model="a name that the client wrote")
 
-    page = _metrics_when(speaker.client, 'status="404"')
+    page = _metrics_when(serving.url, 'status="404"')
 
     told = f'dialect="{dialect}",model="m"'
     for line in (
