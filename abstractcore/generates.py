@@ -54,6 +54,24 @@ class Generates:
         collector = self._collector()
         return StreamCore(self._chunks(driver, ask, collector), collector, wanted)
 
+    def _begin(self, driver: Driver, given: dict[str, Any]) -> StreamCore | Coroutine[Any, Any, Any]:
+        """Check what was asked, and give the stream or the answer of it; nothing has been sent yet."""
+        ask = self._ask(_arguments(given))
+        if given["stream"]:
+            return self._stream(driver, ask, given["include"])
+        wanted_phases(given["include"])
+        return self._answer(driver, ask)
+
+    def _do(self, given: dict[str, Any]) -> Any:
+        begun = self._begin(BLOCKING, given)
+        return Stream(begun) if isinstance(begun, StreamCore) else run(begun)
+
+    def _ado(self, given: dict[str, Any]) -> Any:
+        from abstractcore.drivers.eventloop import ASYNC
+
+        begun = self._begin(ASYNC, given)
+        return AsyncStream(begun) if isinstance(begun, StreamCore) else begun
+
     @overload
     def generate(
         self,
@@ -165,21 +183,17 @@ class Generates:
 
         The *prompt* is sent after *messages*, with the images in *media* (a path, bytes, a
         data URL or an https URL). *tools* are functions, `Tool`s or JSON-schema dicts; calls
-        come back in `tool_calls` and nothing runs, unless *run_tools*: then they are run and the
-        model is asked again, up to 10 times. With *response_model* (a pydantic model,
-        dataclass, TypedDict or JSON schema) the validated object is returned, or the
-        response with `.parsed` when *return_response*.
+        come back in `tool_calls` and nothing runs, unless *run_tools*: then they are run, as
+        *max_iterations* and its like say, and the model is asked again. With *response_model*
+        (a pydantic model, dataclass, TypedDict or JSON schema) the validated object is
+        returned, or the response with `.parsed` when *return_response*.
 
         With *stream* the request is sent at once and a `Stream` of chunks is returned:
         the answer's text, unless *include* names other phases. *timeout* (seconds, 600
         unless set) bounds the whole call, retries and stream included. Raises the errors of
         `abstractcore.errors`; TypeError for an argument that does not exist.
         """
-        ask = self._ask(_arguments(locals()))
-        if stream:
-            return Stream(self._stream(BLOCKING, ask, include))
-        wanted_phases(include)
-        return run(self._answer(BLOCKING, ask))
+        return self._do(locals())
 
     @overload
     def agenerate(
@@ -293,14 +307,8 @@ class Generates:
         With *stream* the `AsyncStream` that comes back can be awaited first (which sends the
         request and raises its errors) or iterated at once. A cancel closes the request.
         """
-        from abstractcore.drivers.eventloop import ASYNC
-
-        ask = self._ask(_arguments(locals()))
-        if stream:
-            return AsyncStream(self._stream(ASYNC, ask, include))
-        wanted_phases(include)
-        return self._answer(ASYNC, ask)
+        return self._ado(locals())
 
 
 def _arguments(given: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in given.items() if name not in ("self", "include", "ASYNC")}
+    return {name: value for name, value in given.items() if name not in ("self", "include")}
