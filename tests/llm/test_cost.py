@@ -286,3 +286,14 @@ def test_the_list_is_loaded_only_for_who_asks():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_who_hears_of_answers_hears_their_price(surface: Surface, server: FakeServer):
+    server.replies(text("hi", usage=COUNTS))
+    llm = server.llm(*GPT)
+    heard: list[Any] = []
+    llm.on("response", lambda event: heard.append(event.usage.cost))
+
+    surface.generate(llm, "hello")
+
+    assert heard == [ONE]
