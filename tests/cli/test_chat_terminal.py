@@ -312,7 +312,6 @@ def test_ask_streams_on_a_terminal(server: FakeServer, at_server: list[str]) -> 
     gate = threading.Event()
     server.replies(held("Some **words**", "\x1b[2J and the end.", gate))
     with Screen(["ask", *at_server, "Hi"], os.environ) as screen:
-        screen.press(CTRL_D)
         screen.wait_for("Some **words")
         gate.set()
         assert screen.ended() == 0
