@@ -204,11 +204,10 @@ class ProviderSuite:
         assert surface.take_one(llm, self.prompt) is not None
         self._check_left(surface)
 
-    def test_a_cancelled_call_stops_the_work(self, llm: LLM, surface: Surface) -> None:
+    @pytest.mark.parametrize("surface", ["async"], indirect=True)
+    def test_a_cancelled_call_stops_the_work(self, llm: LLM, surface: AwaitedSurface) -> None:
         """A cancel ends the request or the job at once, and is raised as it is."""
         self._needs("cancel")
-        if not isinstance(surface, AwaitedSurface):
-            pytest.skip("there is nothing to cancel from sync code")
         self.will_go_on()
         surface.cancel(llm, self.is_answering, self.prompt)
         self._check_left(surface)

@@ -134,7 +134,7 @@ class Operation:
     async def steps(
         self, source: AsyncGenerator[T], last_words: Callable[[Operation], None] | None = None
     ) -> AsyncGenerator[T]:
-        """Give what *source* gives, and end with it; *last_words* is called just before.
+        """Give what *source* gives, and end with it; *last_words* is called when it has come to its end.
 
         While the source works its span is the current one, and never while its values are read: one who
         reads may be another task, or may be in a span of its own. Whoever leaves early has not failed.
@@ -148,14 +148,14 @@ class Operation:
                         except StopAsyncIteration:
                             break
                     yield value
+            if last_words is not None:
+                last_words(self)
         except GeneratorExit:
             raise
         except BaseException as failure:
             self.fail(failure)
             raise
         finally:
-            if last_words is not None and not self._has_ended:
-                last_words(self)
             self.end()
 
     @contextmanager
