@@ -8,6 +8,7 @@ import pytest
 
 from tests.cli.conftest import Run, one_line_of
 from tests.fakes import any_wire
+from tests.fakes.replies import Pause
 from tests.fakes.server import FakeServer
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -15,7 +16,8 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 @pytest.fixture
 def address(server: FakeServer) -> list[str]:
-    server.replies(any_wire.text("word " * 10, usage={"input_tokens": 5, "output_tokens": 10}))
+    answer = any_wire.text("word " * 10, usage={"input_tokens": 5, "output_tokens": 10})
+    server.replies(answer.after(Pause(0.1)))
     return ["openai-compatible:test-model", "--base-url", f"{server.url}/v1"]
 
 
@@ -31,7 +33,7 @@ def test_each_row_asks_all_prompts_so_many_at_a_time(
     assert rows[0][2] == "1.0"
     assert [row[5] for row in rows] == ["0", "0"]
     assert len(server.requests) == 1 + 2 * 4
-    assert server.max_concurrent <= 3
+    assert server.max_concurrent == 3
     assert {request.json["max_tokens"] for request in server.requests} == {10}
     assert len({request.json["messages"][-1]["content"] for request in server.requests}) == 4
 

@@ -69,6 +69,15 @@ def test_a_provider_that_hangs_ends_at_the_bound(run: Run, server: FakeServer) -
     server.wait_for(lambda s: s.disconnects == 1, 10)
 
 
+@pytest.mark.usefixtures("nobody")
+def test_a_provider_that_fails_is_asked_once(run: Run, server: FakeServer) -> None:
+    server.always["GET /v1/models"] = any_wire.error(500, headers={"Retry-After": "0"})
+
+    assert run("models", OPENAI_API_KEY=KEY, OPENAI_BASE_URL=f"{server.url}/v1").exit_code == 0
+
+    assert len(server.requests) == 1
+
+
 def test_one_provider_gives_its_models_or_its_error(run: Run, settled: dict[str, str]) -> None:
     assert run("models", "openai", **settled).stdout == "openai:gpt-5-mini\nopenai:gpt-5[31m\n"
 
