@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 
 import abstractcore
-from abstractcore import StreamChunk, aio
+from abstractcore import StreamChunk, aio, tool
+from tests.fakes.any_wire import text
+from tests.fakes.requests import Recorded
 from tests.fakes.surfaces import Surface
+from tests.fakes.wires import sent
 
 
 class House:
@@ -65,6 +68,18 @@ def failure_of() -> Callable[..., BaseException]:
         return raised.value
 
     return failure_of
+
+
+@tool
+def look_up(word: str) -> str:
+    """Look a word up."""
+    return f"{word}!"
+
+
+def echo(request: Recorded) -> Any:
+    """Answer with the system prompt and the task."""
+    asked = sent(request)
+    return text(f"{asked.system}({asked.last})")
 
 
 def texts(chunks: Sequence[StreamChunk], agent: str | None = None) -> str:
