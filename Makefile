@@ -17,6 +17,7 @@ help:
 	@echo "make types     the type checker"
 	@echo "make docs      the documents as a site, in site/; every link and every sample in them"
 	@echo "make api       the public API as it is now becomes the one that may not break"
+	@echo "make browser   Chromium from Debian, for the tests of the gateway's page (as root)"
 	@echo "make bench     what a call costs, side by side with the libraries below us"
 	@echo "make soak      ten minutes of mixed calls and faults: memory and sockets stay flat"
 	@echo "make fuzz      bytes that no server would send, for some minutes; make fuzz MINUTES=60 for an hour"
