@@ -35,6 +35,7 @@ REMOTE: dict[str, tuple[tuple[str, ...], str]] = {
     "fallback.py": (("openai:gpt-5-mini", "ollama:qwen3:4b-instruct"), f"openai: {TEXT}"),
     "embeddings.py": (("openai", "text-embedding-3-small", "Who makes music?"), "3 numbers each, 7 tokens"),
     "gateway.py": (OPENAI, f"anthropic: {TEXT}"),
+    "chat_tools.py": (("ask", "-m", "openai:gpt-5-mini", "What is in this folder?"), TEXT),
     "sse_server.py": ((), '"done": true'),
     "testing_cassette.py": (("openai:gpt-5-mini",), "[replayed 2 calls, 0 left]"),
     "testing_scripted.py": ((), "test_any_order_of_questions: passed"),
