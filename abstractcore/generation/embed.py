@@ -6,7 +6,7 @@ Knows why a batch ends where it does. Knows no wire and no surface.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
@@ -61,7 +61,9 @@ def make_plan(model: str, **asked: Unpack[EmbedArguments]) -> EmbedPlan:
             raise ConfigurationError(f"text {place} is empty: there is nothing to embed")
     for name in ("dimensions", "batch_size", "concurrency"):
         value = asked[name]
-        if value is not None and (type(value) is not int or value < 1):
+        if value is None and name != "concurrency":
+            continue
+        if type(value) is not int or value < 1:
             raise ConfigurationError(f"{name} must be a whole number above 0")
     request = EmbedRequest(model, listed, asked["dimensions"], bool(asked["truncate"]), dict(extra or {}))
     return EmbedPlan(request, asked["batch_size"], asked["concurrency"])
@@ -101,7 +103,8 @@ async def embedded(
     return replace(whole, model=whole.model or plan.request.model, provider=provider.name, gen_time=gen_time)
 
 
-async def _side_by_side(driver: Driver, work: Any, workers: int) -> None:
+async def _side_by_side(driver: Driver, work: Callable[[], Coroutine[Any, Any, None]], workers: int) -> None:
+    """Run *workers* of *work*; what one of them raises is raised by itself, out of its group."""
     if workers <= 1:
         return await work()
     try:

@@ -395,6 +395,7 @@ def test_several_models_as_one_do_not_embed(surface: Surface, embedder: FakeServ
         ("a", {"dimensions": 0}, "dimensions"),
         ("a", {"batch_size": True}, "batch_size"),
         ("a", {"concurrency": 1.5}, "concurrency"),
+        ("a", {"concurrency": None}, "concurrency"),
         ("a", {"timeout": -1}, "timeout"),
     ],
 )
