@@ -115,7 +115,8 @@ class ClientCore:
         """Do a turn with *ask*, the session's `generate` or `agenerate`."""
         options = self._options(given)
         if given["stream"]:
-            return ask(given["text"], stream=True, include=given["include"] or PHASES, **options)
+            include = PHASES if given["include"] is None else given["include"]
+            return ask(given["text"], stream=True, include=include, **options)
         return _text(ask(given["text"], include=given["include"], **options))
 
     def __repr__(self) -> str:

@@ -26,13 +26,13 @@ _ANSWER = frozenset(("generating", "tool_calling", "done"))
 _CLOSED = "this stream is closed, or has failed; what arrived is in stream.partial"
 
 
-def wanted_phases(include: str | Iterable[str] | None) -> frozenset[str]:
-    """Check an `include=`; without one a stream gives the answer and leaves the thinking out.
+def wanted_phases(include: str | Iterable[str] | None, default: Iterable[str] = _ANSWER) -> frozenset[str]:
+    """Check an `include=`; without one a stream gives *default*: the answer, and the thinking left out.
 
     Raises ConfigurationError (a ValueError) for a phase that does not exist.
     """
     if include is None:
-        return _ANSWER
+        return frozenset(default)
     phases = frozenset((include,) if isinstance(include, str) else include)
     if unknown := sorted(str(phase) for phase in phases if phase not in PHASES):
         raise ConfigurationError(f"unknown phase {', '.join(unknown)}: include= takes {', '.join(PHASES)}")

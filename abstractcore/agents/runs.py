@@ -65,7 +65,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One run on its way down. *label* names what has no name of its own."""
+    """One run on its way down.
+
+    *wanted* are the phases that its stream gives; *label* names what has no name of its own.
+    """
 
     driver: Driver
     task: str
@@ -73,6 +76,7 @@ class Work:
     deadline: Deadline | None = None
     tools: Sequence[Any] | None = None
     schema: Any = None
+    wanted: frozenset[str] = frozenset(PHASES)
     label: str | None = None
     outcome: Outcome = field(default_factory=Outcome)
 
@@ -121,15 +125,13 @@ class Runs:
         task = given["task"]
         if not isinstance(task, str) or not task.strip():
             raise ConfigurationError("a task is a text, and not an empty one")
-        wanted_phases(given["include"])
+        wanted = wanted_phases(given["include"], PHASES)
         seconds = check_timeout(given["timeout"])
         deadline = None if seconds is None else Deadline.after(seconds)
-        return Work(
-            driver, task, given["stream"], deadline, tools=given.get("tools"), schema=given.get("schema")
-        )
+        return Work(driver, task, given["stream"], deadline, given.get("tools"), given.get("schema"), wanted)
 
-    def _stream(self, work: Work, include: str | Iterable[str] | None) -> StreamCore:
-        return StreamCore(self.watched(work), work.outcome, wanted_phases(include or PHASES))
+    def _stream(self, work: Work) -> StreamCore:
+        return StreamCore(self.watched(work), work.outcome, work.wanted)
 
     async def _finish(self, work: Work) -> Any:
         async with aclosing(self.watched(work)) as chunks:
@@ -157,7 +159,7 @@ class BlockingRuns(Runs):
 
     def _start(self, given: dict[str, Any]) -> Any:
         work = self._work(BLOCKING, given)
-        return Stream(self._stream(work, given["include"])) if work.stream else run(self._finish(work))
+        return Stream(self._stream(work)) if work.stream else run(self._finish(work))
 
     @overload
     def run(
@@ -213,7 +215,7 @@ class AwaitedRuns(Runs):
         from abstractcore.drivers.eventloop import ASYNC
 
         work = self._work(ASYNC, given)
-        return AsyncStream(self._stream(work, given["include"])) if work.stream else self._finish(work)
+        return AsyncStream(self._stream(work)) if work.stream else self._finish(work)
 
     @overload
     def run(

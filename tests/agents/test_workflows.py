@@ -218,9 +218,14 @@ def test_d4_d3_include_works_on_all_that_runs(house: House, server: FakeServer, 
     }[kind]
 
     assert {c.phase for c in house.stream(runs)} == {"thinking", "generating", "done"}
-    for include in ("thinking", ["thinking", "done"]):
+    for include, wanted in (
+        ("thinking", {"thinking"}),
+        (["thinking", "done"], {"thinking", "done"}),
+        (iter(["thinking"]), {"thinking"}),
+        ([], set[str]()),
+    ):
         chunks = house.stream(runs, include=include)
-        assert {c.phase for c in chunks} == ({include} if isinstance(include, str) else set(include))
+        assert {c.phase for c in chunks} == wanted
         assert all(type(c.content) is str for c in chunks)
     assert len(agent.messages) == 2
     for stream in (False, True):

@@ -137,11 +137,21 @@ def test_d3_a_chat_streams_every_phase(surface: Surface, server: FakeServer, wir
     assert given[-1].iteration == 1
 
 
-@pytest.mark.parametrize("include", ["generating", ["generating"], ("generating", "thinking")])
-def test_d4_include_filters_and_the_history_is_recorded(surface: Surface, server: FakeServer, include: Any):
+@pytest.mark.parametrize(
+    ("include", "wanted"),
+    [
+        ("generating", {"generating"}),
+        (["generating"], {"generating"}),
+        (("generating", "thinking"), {"generating", "thinking"}),
+        ({"done": 1}.keys(), {"done"}),
+        ([], set[str]()),
+    ],
+)
+def test_d4_include_filters_and_the_history_is_recorded(
+    surface: Surface, server: FakeServer, include: Any, wanted: set[str]
+):
     server.replies(text("Hi.", reasoning="Hm."))
     made = client(surface, server.llm())
-    wanted = {include} if isinstance(include, str) else set(include)
 
     assert {chunk.phase for chunk in chunks(surface, made, "Hi", include=include)} == wanted
     assert made.messages[-1]["content"] == "Hi."
