@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Unpack
 
 from abstractcore.distributed.rows import RowMap
-from abstractcore.errors import ConfigurationError, MissingDependencyError
+from abstractcore.errors import MissingDependencyError
 
 if TYPE_CHECKING:
     from dask.bag import Bag
@@ -47,8 +47,5 @@ def dask_map(
     )
     bag: Any = data
     if not isinstance(data, dask.bag.Bag):
-        items = list(data)
-        if not items:
-            raise ConfigurationError("dask_map() got no prompts")
-        bag = dask.bag.from_sequence(items, partition_size=batch_size)
+        bag = dask.bag.from_sequence(rows.listed("dask_map", data), partition_size=batch_size)
     return bag.map_partitions(rows)

@@ -48,7 +48,7 @@ def ray_map(
     rows = RowMap.of("ray_map", llm, column=column, concurrency=concurrency, rate=rate, options=dict(options))
     dataset: Any = data
     if not isinstance(data, ray_data.Dataset):
-        dataset = ray_data.from_items([rows.row(item) for item in data])
+        dataset = ray_data.from_items(rows.listed("ray_map", data))
     answered = dataset.map_batches(
         _Worker,
         fn_constructor_args=(rows,),

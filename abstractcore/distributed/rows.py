@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from abstractcore.errors import ConfigurationError
 from abstractcore.generation.ask import SAMPLING, check_known
 from abstractcore.llm import LLM
-from abstractcore.mapping import ASKED
+from abstractcore.mapping import ASKED, check_prompts
 
 if TYPE_CHECKING:
     from abstractcore.generation.many import MapResult
@@ -69,6 +69,13 @@ class RowMap:
         prompts = (_prompt(row.get(self.column)) for row in rows)
         results = loaded(self.spec).map(prompts, concurrency=self.concurrency, rate=self.rate, **self.options)
         return [{**row, **_columns(result)} for row, result in zip(rows, results, strict=True)]
+
+    def listed(self, function: str, data: Any) -> list[dict[str, Any]]:
+        """Give a row of each of *data*. Raises ConfigurationError for what is no list, or an empty one."""
+        rows = [self.row(item) for item in check_prompts(data)]
+        if not rows:
+            raise ConfigurationError(f"{function}() got no prompts")
+        return rows
 
     def row(self, item: Any) -> dict[str, Any]:
         """Give *item* if it is a row, else a row of the prompt that it is."""

@@ -34,7 +34,6 @@ def test_a_package_that_is_not_there_is_named(package: str, monkeypatch: pytest.
         ({"checkpoint": "a.jsonl"}, TypeError, "checkpoint"),
         ({"temperature": "hot"}, ConfigurationError, "temperature"),
         ({"llm": "openai:gpt-5-mini"}, ConfigurationError, "create_llm"),
-        ({"data": []}, ConfigurationError, "no prompts"),
     ],
 )
 def test_a_wrong_argument_is_raised_at_the_call(
@@ -45,6 +44,18 @@ def test_a_wrong_argument_is_raised_at_the_call(
 
     with pytest.raises(kind, match=message):
         dask_map(given.pop("llm"), given.pop("data"), **given)
+
+
+@pytest.mark.parametrize(("function", "package"), [(ray_map, "ray.data"), (dask_map, "dask.bag")])
+@pytest.mark.parametrize(
+    ("data", "message"), [([], "no prompts"), ("one text", "not str"), ({"prompt": "a"}, "not dict")]
+)
+def test_what_is_no_list_of_prompts_is_refused(function: Any, package: str, data: Any, message: str) -> None:
+    """One text is not many, and no cluster is begun for it."""
+    pytest.importorskip(package, reason="it is not installed: `make test` does that")
+
+    with pytest.raises(ConfigurationError, match=message):
+        function(create_llm("ollama", "m"), data)
 
 
 def test_what_goes_to_the_workers_holds_no_key() -> None:
