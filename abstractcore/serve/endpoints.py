@@ -18,6 +18,7 @@ from abstractcore.serve.dialects.openai_words import error_of
 from abstractcore.serve.exchange import Endpoint, Exchange
 from abstractcore.serve.refusals import refusal_of
 from abstractcore.serve.replies import warnings_header
+from abstractcore.serve.silence import kept_alive
 from abstractcore.streams import AsyncStream
 from abstractcore.types import PHASES
 
@@ -50,11 +51,13 @@ def generating(gateway: Gateway, dialect: Dialect) -> Endpoint:
 async def _streamed(exchange: Exchange, llm: LLM, ask: Ask, asked: Asked, writer: Writer) -> None:
     """Send each chunk when it comes; the next one is not asked for before the client has taken it."""
     stream = AsyncStream(llm._stream(ASYNC, ask, PHASES))  # pyright: ignore[reportPrivateUsage]
-    begun = b""
+    headers = warnings_header(_ignored(asked.ignored))
+    begun = writer.begin()
     try:
-        async with stream:  # here the request is sent, and its errors are raised, before our head is
-            await exchange.reply.events(warnings_header(_ignored(asked.ignored)))
-            begun = writer.begin()
+        # As the stream is entered the request is sent, and its errors are raised, before our head is sent:
+        # but for a model that takes long for its first word.
+        async with kept_alive(exchange.reply, headers), stream:
+            await exchange.reply.events(headers)
             async for chunk in stream:
                 if chunk.phase == "done":
                     continue

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Iterable, Mapping
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -26,8 +28,14 @@ class Reply:
 
     def __init__(self, send: Send, request_id: str) -> None:
         self._send = send
+        self._beginning = asyncio.Lock()
+        self._sent_at = time.monotonic()
         self.request_id = request_id
         self.status: int | None = None
+
+    def quiet(self) -> float:
+        """Tell for how many seconds nothing was sent."""
+        return time.monotonic() - self._sent_at
 
     async def json(self, body: Mapping[str, Any], status: int = 200, headers: Iterable[Header] = ()) -> None:
         """Send a whole answer."""
@@ -37,12 +45,15 @@ class Reply:
         await self._send({"type": "http.response.body", "body": data})
 
     async def events(self, headers: Iterable[Header] = ()) -> None:
-        """Begin a streamed answer."""
-        await self._begin(200, [*_EVENTS, *headers])
+        """Begin a streamed answer, if nobody has yet."""
+        async with self._beginning:
+            if self.status is None:
+                await self._begin(200, [*_EVENTS, *headers])
 
     async def write(self, data: bytes) -> None:
         """Send a piece of it; this waits while the client takes in less than the model gives."""
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        self._sent_at = time.monotonic()
 
     async def end(self, data: bytes) -> None:
         """Send the last piece."""
@@ -63,8 +74,8 @@ class Reply:
         # The vendors' clients read the one or the other.
         request_id = self.request_id.encode()
         ids = [(b"x-request-id", request_id), (b"request-id", request_id)]
-        self.status = status
         await self._send({"type": "http.response.start", "status": status, "headers": [*headers, *ids]})
+        self.status = status
 
 
 def warnings_header(warnings: Iterable[str]) -> list[Header]:
