@@ -1,4 +1,7 @@
-"""The same names, awaited. Signatures and one line of body each: the work is in the rooms below."""
+"""The same names, awaited. Signatures and one line of body each: the work is in the rooms below.
+
+What is the same on both surfaces, types, errors and modules, stands here too.
+"""
 
 from __future__ import annotations
 
@@ -18,35 +21,168 @@ from abstractcore.streams import AsyncStream
 from abstractcore.tools import Tool, ToolContext, tool
 from abstractcore.types import GenerateResponse, StreamChunk, ToolCall, Usage
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what a type checker reads; at run time __getattr__ finds the same names
     from types import TracebackType
 
+    from abstractcore import (
+        LLM,
+        AbstractCoreError,
+        AgentEvent,
+        APIError,
+        AsyncBatchJob,
+        AsyncMapResults,
+        AsyncStream,
+        AsyncToolError,
+        AuthenticationError,
+        BadRequestError,
+        BatchCounts,
+        BatchError,
+        BatchJob,
+        ChunkEvent,
+        ClosedError,
+        ConfigurationError,
+        ConflictError,
+        ConnectionFailedError,
+        ContextLengthError,
+        EmbeddingResponse,
+        EngineDeadError,
+        EngineError,
+        ErrorEvent,
+        FallbackLLM,
+        Health,
+        IncompleteStreamError,
+        MapResult,
+        MapResults,
+        MCPConnectionError,
+        MCPToolsChangedError,
+        Message,
+        MissingDependencyError,
+        ModelLoadError,
+        ModelNotFoundError,
+        OutOfMemoryError,
+        OverloadedError,
+        PermissionDeniedError,
+        QuotaExceededError,
+        RateLimitError,
+        RequestEvent,
+        RequestTimeoutError,
+        ResponseError,
+        ResponseEvent,
+        RetryEvent,
+        ServerError,
+        SessionError,
+        Stream,
+        StructuredOutputError,
+        ToolError,
+        ToolPolicy,
+        TransportError,
+        UnknownProviderError,
+        UnsupportedFeatureError,
+        distributed,
+        errors,
+        models,
+        testing,
+        tools,
+        types,
+    )
     from abstractcore.generation.media import Media
 
 M = TypeVar("M")
 
 __all__ = [
+    "LLM",
+    "APIError",
+    "AbstractCoreError",
     "Agent",
+    "AgentEvent",
+    "AsyncBatchJob",
+    "AsyncMapResults",
+    "AsyncStream",
+    "AsyncToolError",
+    "AuthenticationError",
+    "BadRequestError",
     "BasicSession",
+    "BatchCounts",
+    "BatchError",
+    "BatchJob",
     "Chain",
+    "ChunkEvent",
     "Client",
+    "ClosedError",
+    "ConfigurationError",
+    "ConflictError",
+    "ConnectionFailedError",
+    "ContextLengthError",
+    "EmbeddingResponse",
+    "EngineDeadError",
+    "EngineError",
+    "ErrorEvent",
     "EvaluatorOptimizer",
+    "FallbackLLM",
     "GenerateResponse",
+    "Health",
+    "IncompleteStreamError",
     "MCPClient",
+    "MCPConnectionError",
+    "MCPToolsChangedError",
+    "MapResult",
+    "MapResults",
+    "Message",
+    "MissingDependencyError",
+    "ModelLoadError",
+    "ModelNotFoundError",
+    "OutOfMemoryError",
+    "OverloadedError",
     "Parallel",
+    "PermissionDeniedError",
+    "QuotaExceededError",
+    "RateLimitError",
+    "RequestEvent",
+    "RequestTimeoutError",
+    "ResponseError",
+    "ResponseEvent",
+    "RetryEvent",
     "Router",
+    "ServerError",
+    "SessionError",
+    "Stream",
     "StreamChunk",
+    "StructuredOutputError",
     "Tool",
     "ToolCall",
     "ToolContext",
+    "ToolError",
+    "ToolPolicy",
+    "TransportError",
+    "UnknownProviderError",
+    "UnsupportedFeatureError",
     "Usage",
     "chat",
     "client",
     "create_llm",
+    "distributed",
+    "errors",
     "fallback",
+    "models",
     "pretty_print",
+    "testing",
     "tool",
+    "tools",
+    "types",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Give what is the same on both surfaces, and not needed here: types, errors and modules."""
+    if name not in __all__:
+        raise AttributeError(f"module 'abstractcore.aio' has no attribute {name!r}")
+    import abstractcore
+
+    return getattr(abstractcore, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 class Client(conversation.ClientCore):

@@ -16,10 +16,11 @@ import abstractcore.tools
 from abstractcore import errors
 
 OBJECTS = (
-    "create_llm", "BasicSession", "tool", "Tool", "ToolContext",
-    "GenerateResponse", "MCPClient", "StreamChunk", "ToolCall", "Usage",
+    "create_llm", "BasicSession", "client", "chat", "Client", "Agent", "Chain", "Parallel", "Router",
+    "EvaluatorOptimizer", "MCPClient", "tool", "Tool", "ToolContext", "GenerateResponse", "StreamChunk",
+    "ToolCall", "Usage", "pretty_print",
 )  # fmt: skip
-MODULES = ("errors", "tools", "types")
+MODULES = ("aio", "errors", "models", "testing", "tools", "types")
 ERRORS = [
     name
     for name, value in vars(errors).items()
@@ -35,6 +36,9 @@ ORDERS = (
     "from abstractcore.tools import MCPClient\nfrom abstractcore import MCPClient",
     "from abstractcore import tool\nimport abstractcore.tools",
     "from abstractcore import tools\nfrom abstractcore import tool",
+    "from abstractcore import aio\nfrom abstractcore import client, chat, Agent",
+    "import abstractcore.aio\nfrom abstractcore.conversation import client\nfrom abstractcore import Client",
+    "import abstractcore.agents.agent\nfrom abstractcore import Agent, pretty_print",
     "from abstractcore.session import BasicSession\nfrom abstractcore import create_llm",
     "from abstractcore.types import StreamChunk\nfrom abstractcore import *",
     "from abstractcore.errors import RateLimitError\nfrom abstractcore import RateLimitError",
@@ -75,7 +79,7 @@ def test_names_the_version_is_the_installed_one():
 @pytest.mark.parametrize("package", [abstractcore, abstractcore.tools], ids=lambda package: package.__name__)
 def test_names_no_module_shadows_a_public_function(package: ModuleType):
     """Importing a room named as a function would put the room in the function's place."""
-    public = (*OBJECTS, *ERRORS, "client", "chat", "Client", "pretty_print")
+    public = (*OBJECTS, *ERRORS)
     rooms = [module.name for module in pkgutil.iter_modules(package.__path__)]
 
     assert [room for room in rooms if room in public] == []

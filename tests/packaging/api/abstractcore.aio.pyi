@@ -1,3 +1,6 @@
+APIError: abstractcore.APIError
+AbstractCoreError: abstractcore.AbstractCoreError
+
 class Agent:
     def run(
         self,
@@ -31,7 +34,17 @@ class Agent:
     def restore(self, messages: Sequence[Mapping[str, Any]]) -> None: ...
     ...
 
+AgentEvent: abstractcore.AgentEvent
+AsyncBatchJob: abstractcore.AsyncBatchJob
+AsyncMapResults: abstractcore.AsyncMapResults
+AsyncStream: abstractcore.AsyncStream
+AsyncToolError: abstractcore.AsyncToolError
+AuthenticationError: abstractcore.AuthenticationError
+BadRequestError: abstractcore.BadRequestError
 BasicSession: abstractcore.BasicSession
+BatchCounts: abstractcore.BatchCounts
+BatchError: abstractcore.BatchError
+BatchJob: abstractcore.BatchJob
 
 class Chain:
     def run(
@@ -49,6 +62,8 @@ class Chain:
     @classmethod
     def from_client(cls, client: Any, prompts: Sequence[str], *, name: str | None = None) -> Self: ...
     ...
+
+ChunkEvent: abstractcore.ChunkEvent
 
 class Client:
     def chat(
@@ -89,6 +104,16 @@ class Client:
     def reset(self) -> None: ...
     ...
 
+ClosedError: abstractcore.ClosedError
+ConfigurationError: abstractcore.ConfigurationError
+ConflictError: abstractcore.ConflictError
+ConnectionFailedError: abstractcore.ConnectionFailedError
+ContextLengthError: abstractcore.ContextLengthError
+EmbeddingResponse: abstractcore.EmbeddingResponse
+EngineDeadError: abstractcore.EngineDeadError
+EngineError: abstractcore.EngineError
+ErrorEvent: abstractcore.ErrorEvent
+
 class EvaluatorOptimizer:
     def run(
         self,
@@ -108,7 +133,11 @@ class EvaluatorOptimizer:
     name: Any
     ...
 
+FallbackLLM: abstractcore.FallbackLLM
 GenerateResponse: abstractcore.GenerateResponse
+Health: abstractcore.Health
+IncompleteStreamError: abstractcore.IncompleteStreamError
+LLM: abstractcore.LLM
 
 class MCPClient:
     def __init__(self, *_: Any, **__: Any) -> None: ...
@@ -139,6 +168,17 @@ class MCPClient:
     async def aclose(self) -> None: ...
     def approve_changes(self) -> None: ...
     ...
+
+MCPConnectionError: abstractcore.MCPConnectionError
+MCPToolsChangedError: abstractcore.MCPToolsChangedError
+MapResult: abstractcore.MapResult
+MapResults: abstractcore.MapResults
+Message: abstractcore.Message
+MissingDependencyError: abstractcore.MissingDependencyError
+ModelLoadError: abstractcore.ModelLoadError
+ModelNotFoundError: abstractcore.ModelNotFoundError
+OutOfMemoryError: abstractcore.OutOfMemoryError
+OverloadedError: abstractcore.OverloadedError
 
 class Parallel:
     def run(
@@ -172,6 +212,15 @@ class Parallel:
     ) -> Self: ...
     ...
 
+PermissionDeniedError: abstractcore.PermissionDeniedError
+QuotaExceededError: abstractcore.QuotaExceededError
+RateLimitError: abstractcore.RateLimitError
+RequestEvent: abstractcore.RequestEvent
+RequestTimeoutError: abstractcore.RequestTimeoutError
+ResponseError: abstractcore.ResponseError
+ResponseEvent: abstractcore.ResponseEvent
+RetryEvent: abstractcore.RetryEvent
+
 class Router:
     def run(
         self,
@@ -195,10 +244,19 @@ class Router:
     name: Any
     ...
 
+ServerError: abstractcore.ServerError
+SessionError: abstractcore.SessionError
+Stream: abstractcore.Stream
 StreamChunk: abstractcore.StreamChunk
+StructuredOutputError: abstractcore.StructuredOutputError
 Tool: abstractcore.Tool
 ToolCall: abstractcore.ToolCall
 ToolContext: abstractcore.ToolContext
+ToolError: abstractcore.ToolError
+ToolPolicy: abstractcore.ToolPolicy
+TransportError: abstractcore.TransportError
+UnknownProviderError: abstractcore.UnknownProviderError
+UnsupportedFeatureError: abstractcore.UnsupportedFeatureError
 Usage: abstractcore.Usage
 
 def chat(text: str, *, model: conversation.Model, system: str | None = None, **arguments: Any) -> Any: ...
@@ -241,6 +299,12 @@ def client(
 ) -> Client: ...
 
 create_llm: abstractcore.create_llm
+distributed: abstractcore.distributed
+errors: abstractcore.errors
 fallback: abstractcore.fallback
+models: abstractcore.models
 pretty_print: abstractcore.pretty_print
+testing: abstractcore.testing
 tool: abstractcore.tool
+tools: abstractcore.tools
+types: abstractcore.types
