@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from abstractcore.errors import MissingDependencyError
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from decimal import Decimal
 
 _CHUNK = 512
@@ -30,7 +31,7 @@ class Charge:
     """One answer to be paid. *told* is what the provider says that it costs, as a decimal number.
 
     *models* are the names that it may have in the price list, *at* is when it came, in seconds since 1970,
-    and *tier* is the service tier that the provider named.
+    and *tier* is the service tier that the provider named. *is_batched*: it was an answer of a batch.
     """
 
     tariff: Tariff | None = None
@@ -42,6 +43,7 @@ class Charge:
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
     told: str | None = None
+    is_batched: bool = False
 
 
 Charges = tuple[tuple[Charge, ...], ...]
@@ -98,7 +100,7 @@ def _listed(charge: Charge, model: str, where: Mapping[str, str]) -> Decimal | N
     from datetime import UTC, datetime
 
     try:
-        from genai_prices import Usage, calc_price
+        from genai_prices import Usage
     except ImportError as failure:
         raise MissingDependencyError(
             'usage.cost needs the price list: pip install "abstractcore[prices]"'
@@ -109,15 +111,25 @@ def _listed(charge: Charge, model: str, where: Mapping[str, str]) -> Decimal | N
         "cache_read_tokens": charge.cached_tokens,
         "cache_write_tokens": charge.cache_write_tokens,
     }
-    calculate: Any = calc_price  # its overloads want one keyword or the other
+    usage, at = Usage(**counts), datetime.fromtimestamp(charge.at, UTC)
+    context = {} if charge.tier is None else {"service_tier": charge.tier}
     try:
-        priced = calculate(
-            Usage(**counts),
-            model,
-            genai_request_timestamp=datetime.fromtimestamp(charge.at, UTC),
-            price_context=None if charge.tier is None else {"service_tier": charge.tier},
-            **where,
-        )
+        price = _price(usage, model, at, context, where)
+        if not charge.is_batched:
+            return price
+        batched = _price(usage, model, at, {**context, "processing": "batch"}, where)
     except (LookupError, ValueError):  # it knows no such provider or model, or no such counts
         return None
-    return priced.total_price
+    # The list gives the usual price where it has none for batches.
+    return None if batched == price else batched
+
+
+def _price(
+    usage: Any, model: str, at: datetime, context: dict[str, str], where: Mapping[str, str]
+) -> Decimal:
+    from genai_prices import calc_price
+
+    calculate: Any = calc_price  # its overloads want one keyword or the other
+    priced = calculate(usage, model, genai_request_timestamp=at, price_context=context or None, **where)
+    total: Decimal = priced.total_price
+    return total

@@ -23,13 +23,14 @@ from abstractcore.errors import (
     TransportError,
 )
 from abstractcore.generation.batch_service import LOOK_SECONDS, BatchService
-from abstractcore.generation.call import parse_answer
+from abstractcore.generation.call import charged, parse_answer
 from abstractcore.generation.collect import Collector
 from abstractcore.generation.many import MapResult
 
 if TYPE_CHECKING:
     from abstractcore.codecs.batches import BatchLine, BatchStatus
     from abstractcore.drivers.base import Driver
+    from abstractcore.types import StreamChunk
 
 _FIRST_PAUSE = 1.0
 _LONGER = 1.5
@@ -111,7 +112,7 @@ class Batch:
         next_index = 0
         async with aclosing(self._lines(driver)) as lines:
             async for line in lines:
-                result = self._result(line)
+                result = self._result(line, driver.now())
                 if result.index in seen:
                     continue
                 seen.add(result.index)
@@ -174,7 +175,7 @@ class Batch:
                     raise self._service.named(failure) from failure.__cause__
             await driver.sleep(wait)
 
-    def _result(self, line: BatchLine) -> MapResult:
+    def _result(self, line: BatchLine, now: float) -> MapResult:
         index = self._index_of(line.custom_id)
         if line.error is not None:
             return self._failed(index, line.error)
@@ -182,7 +183,7 @@ class Batch:
         collector = Collector(batching.name, batching.model)
         try:
             for chunk in batching.codec.decode(line.body):
-                collector.add(chunk)
+                collector.add(self._charged(chunk, now))
             for warning in self._warnings.get(index, ()):
                 collector.warn(warning)
             if self._response_model is not None:
@@ -194,6 +195,13 @@ class Batch:
         if line.request_id:
             response = replace(response, request_id=line.request_id)
         return MapResult(index, self._prompt(index), response)
+
+    def _charged(self, chunk: StreamChunk, now: float) -> StreamChunk:
+        if chunk.usage is None:
+            return chunk
+        provider, told = self._service.provider, chunk.metadata or {}
+        models = (told.get("model"), provider.model)
+        return replace(chunk, usage=charged(chunk.usage, provider, models, now, is_batched=True))
 
     def _failed(self, index: int, failure: AbstractCoreError) -> MapResult:
         return MapResult(index, self._prompt(index), None, self._service.named(failure))

@@ -166,7 +166,13 @@ def _charged(
 
 
 def charged(
-    usage: Usage, provider: Provider, models: Iterable[str | None], now: float, tier: Any = None
+    usage: Usage,
+    provider: Provider,
+    models: Iterable[str | None],
+    now: float,
+    tier: Any = None,
+    *,
+    is_batched: bool = False,
 ) -> Usage:
     """Give *usage* with what its `cost` is reckoned from, unless the provider has told what it cost."""
     tariff: Tariff | None = getattr(provider, "tariff", None)
@@ -181,6 +187,7 @@ def charged(
         usage.output_tokens,
         usage.cached_tokens,
         usage.cache_write_tokens,
+        is_batched=is_batched,
     )
     return replace(usage, charges=((charge,),))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -616,3 +617,33 @@ def test_counts_that_are_not_told_are_unknown() -> None:
 
     assert status.counts == BatchCounts()
     assert status.state == "in_progress"
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "knows"),
+    [
+        ("openai", "gpt-5-mini", True),
+        ("anthropic", "claude-sonnet-4-5", True),
+        ("anthropic", "claude-opus-4-1", False),
+    ],
+)
+def test_an_answer_costs_what_the_list_has_for_batches(
+    surface: Surface, server: FakeServer, provider: str, model: str, knows: bool
+) -> None:
+    """And not the usual price, where it has none."""
+    prices = pytest.importorskip("genai_prices")
+    fake = FakeBatches("anthropic_messages" if provider == "anthropic" else "openai_chat")
+    server.route = fake
+    chosen: dict[str, Any] = {"api": "chat"} if provider == "openai" else {}
+    fake.answer = lambda fake, prompt: replace(fake.says("hi"), body={**fake.says("hi").body, "model": model})
+
+    results = read(
+        surface,
+        finish(surface, submit(surface, server.llm(provider, model, api_key="k", **chosen), ["a", "b"])),
+    )
+
+    usages = [result.response.usage for result in results]
+    counts = {"input_tokens": usages[0].input_tokens, "output_tokens": usages[0].output_tokens}
+    usual = prices.calc_price(prices.Usage(**counts), model, provider_id=provider).total_price
+    assert usual > 0
+    assert [usage.cost for usage in usages] == [usual / 2 if knows else None] * 2
