@@ -81,5 +81,5 @@ class Http11:
         """Do nothing: a body that is not read to its end needs no more than a closed socket."""
 
     def usable(self) -> bool:
-        """Whether the connection can serve a request now: what an idle one can read is its end."""
-        return self._idle and time.monotonic() <= self._expires and not self._stream.is_readable()
+        """Whether the connection can serve a request now."""
+        return self._idle and time.monotonic() <= self._expires and self._stream.is_fit()

@@ -43,6 +43,8 @@ class LoopStream(asyncio.Protocol):
         self._writer: asyncio.Future[bool] | None = None
         self._writing_paused = False
         self._reading_paused = False
+        self._is_cut_off = False
+        """Whether a request was not sent whole: the server would read the next one as its rest."""
 
     # What the loop tells.
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -137,6 +139,7 @@ class LoopStream(asyncio.Protocol):
             finally:
                 self._writer = None
         if self._writing_paused:
+            self._is_cut_off = True
             raise WriteError("the server did not read the whole request")
 
     async def _wait(self, future: asyncio.Future[bool], seconds: float) -> bool:
@@ -178,14 +181,14 @@ class LoopStream(asyncio.Protocol):
         """Close the socket."""
         self.abort()
 
-    def is_readable(self) -> bool:
-        """Whether a read would not wait: bytes have come, or the end."""
-        return self._ended or bool(self._data)
+    def is_fit(self) -> bool:
+        """Whether a request can be sent: the last one left whole, and nothing has come, nor the end."""
+        return not (self._is_cut_off or self._ended or self._data)
 
     def get_extra_info(self, info: str) -> Any:
         """Tell what httpcore asks about the socket."""
         if info == "is_readable":
-            return self.is_readable()
+            return not self.is_fit()
         return None if self._transport is None else self._transport.get_extra_info(info)
 
 

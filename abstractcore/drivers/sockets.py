@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 HELD_BYTES = 64 * 1024
 _BUFFERED_BYTES = 256 * 1024
 READ_BYTES = 64 * 1024
-_LONGEST_POLL = 3600.0
+_LONGEST_POLL = 2_000_000.0  # poll counts milliseconds, in 32 bits
 # What a socket without timeout says when it is full; TLS may want to read before it can write.
 _FULL = (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError)
 
@@ -55,6 +55,8 @@ class BlockingStream:
         self._held: list[bytes] = []
         self._early = b""
         """What came before the request was sent whole."""
+        self._is_cut_off = False
+        """Whether a request was not sent whole: the server would read the next one as its rest."""
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Send what is held, then wait for bytes."""
@@ -105,6 +107,7 @@ class BlockingStream:
             self._clock.stage = "write"
             raise WriteTimeout from failure
         except OSError as failure:
+            self._is_cut_off = True
             self._note_early()
             raise WriteError(str(failure)) from failure
 
@@ -112,6 +115,7 @@ class BlockingStream:
         if not _is_ready(self._socket, self._clock.left(), to_write=True):
             raise TimeoutError
         if self._note_early():
+            self._is_cut_off = True
             raise WriteError("the server did not read the whole request")
 
     def _note_early(self) -> bool:
@@ -149,14 +153,14 @@ class BlockingStream:
                 self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
-    def is_readable(self) -> bool:
-        """Whether a read would not wait: bytes have come, or the end."""
-        return self._socket.fileno() < 0 or _is_ready(self._socket, 0)
+    def is_fit(self) -> bool:
+        """Whether a request can be sent: the last one left whole, and nothing has come, nor the end."""
+        return not self._is_cut_off and self._socket.fileno() >= 0 and not _is_ready(self._socket, 0)
 
     def get_extra_info(self, info: str) -> Any:
         """Tell what httpcore asks about the socket."""
         if info == "is_readable":
-            return self.is_readable()
+            return not self.is_fit()
         if info == "ssl_object":
             return self._socket if isinstance(self._socket, ssl.SSLSocket) else None
         return self._socket if info == "socket" else None
