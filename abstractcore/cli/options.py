@@ -41,17 +41,10 @@ Mcp = Annotated[
 ]
 
 
-def model_named(text: str) -> str:
-    """Give *text* as `create_llm` takes it: the first `:` or `/` ends the provider's name."""
-    slash, colon = text.find("/"), text.find(":")
-    if slash != -1 and (colon == -1 or slash < colon):
-        return f"{text[:slash]}:{text[slash + 1 :]}"
-    return text
-
-
 def open_model(model: str | None, **options: Any) -> LLM:
     """Make the LLM that `--model` names; *options* that are None are left out."""
     from abstractcore import create_llm
+    from abstractcore.serve.models import with_colon
 
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
-    return create_llm(model_named(model or DEFAULT_MODEL), **given)
+    return create_llm(with_colon(model or DEFAULT_MODEL), **given)

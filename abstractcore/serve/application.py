@@ -97,8 +97,10 @@ class _Entrance:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         state = scope.setdefault("state", {})
         state["headers"], state["request_id"] = headers, _request_id(headers)
+        # A gateway may be mounted: its paths begin where that path ends.
+        state["path"] = scope["path"].removeprefix(scope.get("root_path", ""))
         try:
-            self._door.check(scope, headers)
+            self._door.check(scope, state["path"], headers)
         except Refused as failure:
             await Reply(send, state["request_id"]).refuse(dialect_of(scope).refuse, failure.refusal)
         else:

@@ -36,11 +36,11 @@ class Door:
         """Whether a key is asked for; otherwise only this machine is let in."""
         return bool(self._digests)
 
-    def check(self, scope: Mapping[str, Any], headers: Mapping[str, str]) -> None:
-        """Raise Refused for whoever may not come in."""
+    def check(self, scope: Mapping[str, Any], path: str, headers: Mapping[str, str]) -> None:
+        """Raise Refused for whoever may not come in to *path*, which is the gateway's own."""
         if not self._digests:
             _check_local(scope, headers)
-        elif scope["path"] not in _OPEN:
+        elif path not in _OPEN:
             self._check_key(_key_in(headers))
 
     def _check_key(self, key: str | None) -> None:

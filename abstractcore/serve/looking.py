@@ -16,6 +16,8 @@ from abstractcore.serve.metrics import CONTENT_TYPE
 from abstractcore.serve.page import PAGE, page_headers
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.requests import Request
     from starlette.types import Scope
 
@@ -26,7 +28,8 @@ ANTHROPIC = "/v1/messages"
 
 def dialect_of(scope: Scope) -> Dialect:
     """Tell which dialect a request's failure is to be told in."""
-    is_anthropic = scope["path"].startswith(ANTHROPIC) or "anthropic-version" in scope["state"]["headers"]
+    state = scope["state"]
+    is_anthropic = state["path"].startswith(ANTHROPIC) or "anthropic-version" in state["headers"]
     return MESSAGES if is_anthropic else CHAT_COMPLETIONS
 
 
@@ -68,7 +71,7 @@ async def not_found(request: Request, failure: Any) -> Response:
     """Say that a path or a method is not known here."""
     message = f"{request.method} {request.url.path[:100]}: {failure.detail}"
     kind = "unknown_url" if failure.status_code == 404 else "invalid_request"
-    return _refusal(request, Refusal(failure.status_code, kind, message))
+    return _refusal(request, Refusal(failure.status_code, kind, message), failure.headers)
 
 
 async def say_refusal(request: Request, failure: Any) -> Response:
@@ -76,11 +79,15 @@ async def say_refusal(request: Request, failure: Any) -> Response:
     return _refusal(request, failure.refusal)
 
 
-def _refusal(request: Request, refusal: Refusal) -> Response:
+def _refusal(request: Request, refusal: Refusal, headers: Mapping[str, str] | None = None) -> Response:
     body = dialect_of(request.scope).refuse(refusal, request.state.request_id)
-    return _json(request, body, refusal.status)
+    return _json(request, body, refusal.status, headers)
 
 
-def _json(request: Request, body: Any, status: int = 200) -> Response:
+def _json(
+    request: Request, body: Any, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
     request_id = request.state.request_id
-    return JSONResponse(body, status, {"x-request-id": request_id, "request-id": request_id})
+    return JSONResponse(
+        body, status, {**(headers or {}), "x-request-id": request_id, "request-id": request_id}
+    )

@@ -6,11 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from abstractcore.drivers.eventloop import ASYNC
-from abstractcore.engines.catalog import ENGINES
 from abstractcore.errors import ConfigurationError
 from abstractcore.factory import create_llm
 from abstractcore.llm import LLM
-from abstractcore.providers.catalog import PROVIDERS
 from abstractcore.serve.refusals import refused
 
 Spec = str | tuple[str, str] | LLM
@@ -82,10 +80,12 @@ class ModelTable:
 
 
 def with_colon(spec: str) -> str:
-    """Give "openai/gpt-5-mini" as "openai:gpt-5-mini"; a model's own slashes stay."""
-    provider, slash, model = spec.strip().partition("/")
-    is_provider = provider.lower() in PROVIDERS or provider.lower() in ENGINES
-    return f"{provider}:{model}" if slash and is_provider else spec
+    """Give *spec* as `create_llm` takes it: the first `:` or `/` ends the provider's name."""
+    spec = spec.strip()
+    slash, colon = spec.find("/"), spec.find(":")
+    if slash != -1 and (colon == -1 or slash < colon):
+        return f"{spec[:slash]}:{spec[slash + 1 :]}"
+    return spec
 
 
 def named_specs(words: Iterable[str]) -> dict[str, str]:

@@ -18,8 +18,8 @@ _SECONDS_TO_END = 30
 
 
 def serve(asgi: ASGIApp, host: str, port: int, log_level: str) -> None:
-    """Serve an app."""
-    uvicorn.run(
+    """Serve an app. Raises ConfigurationError where it cannot be listened at *host* and *port*."""
+    config = uvicorn.Config(
         asgi,
         host=host,
         port=port,
@@ -29,6 +29,16 @@ def serve(asgi: ASGIApp, host: str, port: int, log_level: str) -> None:
         ws="none",
         timeout_graceful_shutdown=_SECONDS_TO_END,
     )
+    server = uvicorn.Server(config)
+    try:
+        server.run()
+    except KeyboardInterrupt:  # which has ended it by then
+        return
+    except SystemExit:  # a code of uvicorn's own, which has logged the reason
+        if server.started:
+            raise
+    if not server.started:
+        raise ConfigurationError(f"{host}:{port} cannot be listened at: the reason stands above")
 
 
 def keys_in_environment() -> list[str]:

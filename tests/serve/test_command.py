@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -118,3 +119,15 @@ def test_what_cannot_work_is_said_in_a_line(arguments: tuple[str, ...], told: st
     assert done.exit_code != 0
     assert told in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_port_that_is_taken_is_the_commands_own_failure() -> None:
+    """Its code is that of the configuration, and no key's."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        running = _run("abstractcore", "serve", "ollama:a", "--port", port)
+        output = running.communicate(timeout=SECONDS)[0].decode()
+
+    assert running.returncode == 2, output
+    assert f"error: 127.0.0.1:{port} cannot be listened at" in output
+    assert "Traceback" not in output

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from abstractcore.errors import AuthenticationError, ConfigurationError, UnknownProviderError
 from abstractcore.serve import app, run
@@ -114,6 +116,23 @@ def test_the_gateways_own_page_may_ask(serve: Serve, dialect: str) -> None:
     assert post(serving.url + PATHS[dialect], body, Origin=serving.url)[0] == 200
 
 
+def test_mounted_in_another_app_the_same_is_open_and_the_same_is_closed(serve: Serve) -> None:
+    """The path at which it is mounted is no part of its own paths."""
+    serving = serve("ok")
+    gateway = app({"m": ScriptedLLM(["ok"])}, keys=KEYS)
+    serving.app = Starlette(routes=[Mount("/gateway", gateway)])
+    asked = {"model": "m", **RIGHT["messages"]}
+    url = serving.url + "/gateway"
+
+    statuses = {path: get(url + path)[0] for path in ("/", "/health", "/metrics", "/v1/models")}
+    refused = post(url + PATHS["messages"], asked)
+    answered = post(url + PATHS["messages"], asked, x_api_key=KEYS[0])
+
+    assert statuses == {"/": 200, "/health": 200, "/metrics": 401, "/v1/models": 401}
+    assert refused[1]["error"]["type"] == "authentication_error"
+    assert answered[1]["content"] == [{"type": "text", "text": "ok"}]
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "gateway.example"])
 def test_other_machines_are_served_with_keys_alone(host: str) -> None:
     with pytest.raises(ConfigurationError, match="there are no keys"):
@@ -148,6 +167,7 @@ def test_a_spec_names_a_provider_and_a_model_with_its_own_slashes() -> None:
     assert with_colon("ollama:qwen3:4b") == "ollama:qwen3:4b"
     assert with_colon("local") == "local"
     assert with_colon("openvino:/models/a") == "openvino:/models/a"
+    assert with_colon("of-another-package/its/model:4b") == "of-another-package:its/model:4b"
 
 
 def test_the_words_of_a_command_line_name_models() -> None:

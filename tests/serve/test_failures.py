@@ -236,9 +236,10 @@ def test_an_unknown_path_and_a_wrong_method_are_told_in_the_dialect(serve: Serve
         ("GET", "/v1/messages", 405),
         ("DELETE", "/v1/models", 405),
     ):
-        code, answer, _ = get(serving.url + path, method)
+        code, answer, headers = get(serving.url + path, method)
 
         assert code == status
+        assert ("allow" in headers) is (status == 405)
         assert json.loads(answer)["error"]["message"].startswith(f"{method} {path}: ")
 
 
