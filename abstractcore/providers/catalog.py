@@ -8,14 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from abstractcore.codecs.base import Codec, EmbeddingCodec, EmbedLimits
 from abstractcore.codecs.openai_chat import OpenAIChat
-from abstractcore.codecs.openai_embeddings import OpenAIEmbeddings
 
 if TYPE_CHECKING:
     from abstractcore.codecs.batches import BatchCodec
+
+Embeddings = EmbeddingCodec | Callable[[], EmbeddingCodec]
+"""A codec, or what makes it at the first `embed`."""
+
+
+def _embeddings(**differences: Any) -> Callable[[], EmbeddingCodec]:
+    """Say how a service's embeddings differ from OpenAI's wire: the fields of OpenAIEmbeddings."""
+
+    def make() -> EmbeddingCodec:
+        from abstractcore.codecs.openai_embeddings import OpenAIEmbeddings
+
+        return OpenAIEmbeddings(**differences)
+
+    return make
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +50,8 @@ class Endpoint:
     """How base URLs of another wire of the same server end; it is cut off."""
     apis: Mapping[str, Codec] = field(default_factory=dict[str, Codec])
     """The wires that `api=` chooses from; *codec* is the one at the row's own origin."""
-    embeddings: EmbeddingCodec | None = None
-    """None where the service has none."""
+    embeddings: Embeddings | None = None
+    """None where the service has none; a codec, or what makes it."""
     prices: str | None = None
     """The service's name in the price list of genai-prices."""
     batches: BatchCodec | None = None
@@ -52,7 +65,7 @@ def _hosted(
     prefix: str = "",
     headers: Mapping[str, str] | None = None,
     batches: BatchCodec | None = None,
-    embeddings: EmbeddingCodec | None = None,
+    embeddings: Embeddings | None = None,
     prices: str | None = None,
 ) -> Endpoint:
     """Give the row of a hosted service; without a *codec* it speaks OpenAI's chat wire."""
@@ -71,7 +84,7 @@ def _hosted(
 
 
 def _server(
-    url: str, *variables: str, codec: Codec | None = None, embeddings: EmbeddingCodec | None = None
+    url: str, *variables: str, codec: Codec | None = None, embeddings: Embeddings | None = None
 ) -> Endpoint:
     """Give the row of a server that people run themselves; without *embeddings* it speaks OpenAI's wire."""
     return Endpoint(
@@ -79,7 +92,7 @@ def _server(
         url,
         url_variables=variables,
         is_local=True,
-        embeddings=embeddings or OpenAIEmbeddings(),
+        embeddings=embeddings or _embeddings(),
     )
 
 
@@ -105,7 +118,7 @@ def _openai() -> Endpoint:
         apis={"responses": OpenAIResponses(), "chat": _OPENAI_CHAT},
         batches=OpenAIBatches(),
         # https://platform.openai.com/docs/api-reference/embeddings/create names all three.
-        embeddings=OpenAIEmbeddings(base64=True, limits=EmbedLimits(2048, 300_000, 8192)),
+        embeddings=_embeddings(base64=True, limits=EmbedLimits(2048, 300_000, 8192)),
         prices="openai",
     )
 
@@ -132,7 +145,6 @@ def _anthropic() -> Endpoint:
 def _ollama() -> Endpoint:
     """https://docs.ollama.com/api/chat."""
     from abstractcore.codecs.ollama_chat import OllamaChat
-    from abstractcore.codecs.ollama_embeddings import OllamaEmbeddings
 
     return Endpoint(
         OllamaChat(),
@@ -140,8 +152,14 @@ def _ollama() -> Endpoint:
         url_variables=("OLLAMA_BASE_URL", "OLLAMA_HOST"),
         foreign_suffix="/v1",
         is_local=True,
-        embeddings=OllamaEmbeddings(),
+        embeddings=_ollama_embeddings,
     )
+
+
+def _ollama_embeddings() -> EmbeddingCodec:
+    from abstractcore.codecs.ollama_embeddings import OllamaEmbeddings
+
+    return OllamaEmbeddings()
 
 
 def _groq() -> Endpoint:
@@ -192,20 +210,20 @@ _ROWS: Mapping[str, Endpoint | Callable[[], Endpoint]] = {
         "OPENROUTER_API_KEY",
         OpenAIChat(thinking="reasoning", reasoning_details=True, stream_usage=False, tells_cost=True),
         # No base64: the answer is empty where the provider behind it has none. The least of their limits.
-        embeddings=OpenAIEmbeddings(limits=EmbedLimits(96), tells_cost=True),
+        embeddings=_embeddings(limits=EmbedLimits(96), tells_cost=True),
     ),
     # https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html
     "vllm": _server(
         "http://localhost:8000/v1",
         "VLLM_BASE_URL",
         codec=OpenAIChat(thinking="chat_template_kwargs", raw_arguments=False),
-        embeddings=OpenAIEmbeddings(base64=True, truncation={"truncate_prompt_tokens": -1}),
+        embeddings=_embeddings(base64=True, truncation={"truncate_prompt_tokens": -1}),
     ),
     "llama-server": _server(
         "http://localhost:8080/v1",
         "LLAMA_SERVER_BASE_URL",
         codec=OpenAIChat(thinking="chat_template_kwargs", raw_arguments=False),
-        embeddings=OpenAIEmbeddings(base64=True, dimensions_field=None),
+        embeddings=_embeddings(base64=True, dimensions_field=None),
     ),
     "sglang": _server(
         "http://localhost:30000/v1",
@@ -232,14 +250,12 @@ _ROWS: Mapping[str, Endpoint | Callable[[], Endpoint]] = {
         "MISTRAL_API_KEY",
         OpenAIChat(top_k=False, seed_field="random_seed", stream_usage=False),
         # Its codestral-embed alone takes the dimensions; more tokens than these are error 3210.
-        embeddings=OpenAIEmbeddings(
-            dimensions_field="output_dimension", limits=EmbedLimits(128, 16_384, 8192)
-        ),
+        embeddings=_embeddings(dimensions_field="output_dimension", limits=EmbedLimits(128, 16_384, 8192)),
     ),
     "together": _hosted(
         "https://api.together.xyz/v1",
         "TOGETHER_API_KEY",
-        embeddings=OpenAIEmbeddings(dimensions_field=None),
+        embeddings=_embeddings(dimensions_field=None),
     ),
     "xai": _hosted(
         "https://api.x.ai/v1",
@@ -252,11 +268,11 @@ _ROWS: Mapping[str, Endpoint | Callable[[], Endpoint]] = {
         "https://generativelanguage.googleapis.com/v1beta/openai",
         "GEMINI_API_KEY",
         OpenAIChat(top_k=False, seed_field=None, thinking="reasoning_effort"),
-        embeddings=OpenAIEmbeddings(limits=EmbedLimits(100)),
+        embeddings=_embeddings(limits=EmbedLimits(100)),
         prices="google",
     ),
     "fireworks": _hosted(
-        "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY", embeddings=OpenAIEmbeddings()
+        "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY", embeddings=_embeddings()
     ),
     "cerebras": _hosted("https://api.cerebras.ai", "CEREBRAS_API_KEY", OpenAIChat(top_k=False), prefix="/v1"),
 }

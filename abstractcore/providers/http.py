@@ -29,13 +29,13 @@ from abstractcore.errors import (
     ResponseError,
     UnsupportedFeatureError,
 )
-from abstractcore.providers.batching import HttpBatching
 from abstractcore.providers.profiles import fit, rejected_field, without
 
 if TYPE_CHECKING:
     from abstractcore.codecs.base import Codec, EmbeddingCodec, EmbedLimits, WireRequest
     from abstractcore.codecs.batches import RawRequest
     from abstractcore.drivers.vendor_clients import VendorClient
+    from abstractcore.providers.batching import HttpBatching
     from abstractcore.providers.catalog import Endpoint
     from abstractcore.providers.settings import Resolved
     from abstractcore.types import EmbeddingResponse, EmbedRequest, GenerateRequest, StreamChunk
@@ -70,7 +70,7 @@ class HttpProvider:
         self.name = name
         self.model = model
         self.codec = codec
-        self._embedding_codec = endpoint.embeddings
+        self._embeds_by = endpoint.embeddings
         self.tariff = _tariff(endpoint, str(transport.where) if transport else where.base_url)
         self._base_url = where.base_url
         self._server = f"//{transport.where}" if transport else where.base_url
@@ -136,6 +136,8 @@ class HttpProvider:
         """Give what the service's own batches are asked with; None where it has none."""
         if self._batches is None:
             return None
+        from abstractcore.providers.batching import HttpBatching
+
         if self._of_batches is None:
             vars(self).setdefault("_of_batches", self._make_connections())  # whatever thread comes first
         return HttpBatching(
@@ -168,9 +170,12 @@ class HttpProvider:
         return self._embeddings().limits
 
     def _embeddings(self) -> EmbeddingCodec:
-        if self._embedding_codec is None:
+        codec = self._embeds_by
+        if codec is None:
             raise UnsupportedFeatureError(f"{self.name} offers no embeddings", provider=self.name)
-        return self._embedding_codec
+        if callable(codec):
+            codec = self._embeds_by = codec()
+        return codec
 
     async def embed(self, driver: Driver, request: EmbedRequest, deadline: Deadline) -> EmbeddingResponse:
         """Embed the texts of *request* once."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import site
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,23 @@ def test_an_llm_of_every_provider_is_made_without_socket_process_or_file() -> No
                 assert llm.provider == name
     """
     assert own(code, readable=[PACKAGE, *LIBRARIES]) == []
+
+
+def test_what_only_embeds_or_batches_is_loaded_when_it_is_asked_for() -> None:
+    """All but the base class that gives every LLM its `batch`."""
+    code = """
+        import sys
+        from abstractcore import create_llm
+
+        create_llm("openai-compatible", "m", base_url="http://127.0.0.1:9/v1").close()
+        print(*sorted(name for name in sys.modules if name.startswith("abstractcore.") and name.endswith(
+            ("batching", "batches", "embed", "embeddings", "vectors", "batch_service", "distributed"))))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", _dedented(code)], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+
+    assert done.stdout.split() == ["abstractcore.batching"]
 
 
 BITES = {
