@@ -36,7 +36,7 @@ from abstractcore.generation.tool_loop import Turn, turn_chunks
 from abstractcore.generation.tool_runs import ToolPolicy, served_tools
 from abstractcore.llm import LLM
 from abstractcore.tools.schema import as_specs
-from abstractcore.types import GenerateRequest, Message, Role, StreamChunk, Usage
+from abstractcore.types import GenerateRequest, GenerateResponse, Message, Role, StreamChunk, Usage
 
 if TYPE_CHECKING:
     from abstractcore.drivers.base import Driver
@@ -134,15 +134,17 @@ class BasicSession(Generates):
             async with aclosing(work) as chunks:
                 async for chunk in chunks:
                     if chunk.phase == "done":
-                        self._record([*new, *turn.messages], collector, driver.now(), summary, cut)
+                        said = collector.response()
+                        if runs_tools:  # nobody answers what the last answer of a turn may still call
+                            said = replace(said, tool_calls=[])
+                        self._record([*new, *turn.messages], said, driver.now(), summary, cut)
                     yield chunk
                     self._turns.hand_to(driver.caller())
 
     def _record(
-        self, new: list[Message], collector: Collector, now: float, summary: list[Message], cut: int
+        self, new: list[Message], response: GenerateResponse, now: float, summary: list[Message], cut: int
     ) -> None:
         """Add a turn, and put *summary* in the place of the first *cut* messages, in one step."""
-        response = collector.response()
         turn = history.stamped([*new, assistant_message(response)], now)
         begin = 0 if cut else len(self.messages)
         self.messages[begin:] = [*summary, *self.messages[cut:], *turn] if cut else turn

@@ -19,7 +19,7 @@ from abstractcore.generation.tool_runs import ToolPolicy, ToolRun, run_call, run
 from abstractcore.tools.context import ToolContext
 from abstractcore.tools.decorator import Tool
 from abstractcore.tracing.watching import tools_are_watched
-from abstractcore.types import GenerateRequest, GenerateResponse, Message, StreamChunk, ToolCall
+from abstractcore.types import GenerateRequest, Message, StreamChunk, ToolCall
 
 if TYPE_CHECKING:
     from abstractcore.generation.call import Answer, Call
@@ -174,8 +174,3 @@ def _one_of(failures: BaseExceptionGroup[BaseException]) -> BaseException:
 
 def _result(run: ToolRun) -> Message:
     return {"role": "tool", "content": run.result, "tool_call_id": run.call.id, "name": run.call.name}
-
-
-def ended(turn: Turn, response: GenerateResponse) -> list[Message]:
-    """Give all that the turn adds, its last answer included."""
-    return [*turn.messages, assistant_message(response)]

@@ -18,10 +18,11 @@ from abstractcore import (
     fallback,
     tool,
 )
-from tests.fakes import openai_chat
+from tests.fakes import any_wire, openai_chat
 from tests.fakes.openai_chat import call, calls, text
 from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import Surface
+from tests.fakes.wires import Wire, check_is_valid
 
 
 @tool
@@ -237,6 +238,24 @@ def test_f2_at_the_bound_pending_calls_are_answered_and_the_model_asked_once_mor
     assert len(server.requests) == 3
     assert results(server, 2)[0] == "3"
     assert results(server, 2)[1].startswith("Not run")
+
+
+def test_f2_the_last_call_is_without_tools_and_leaves_no_call_open(
+    surface: Surface, server: FakeServer, wire: Wire, whole_or_stream: Any
+):
+    """Of a model that calls on all the same, too: providers refuse a call that has no result."""
+    server.route = lambda request: any_wire.call("add", a=1, b=2)
+    llm = wire.llm(server)
+    session = BasicSession(llm, tools=[add])
+
+    response = whole_or_stream.ask(surface, session, "?", run_tools=True, max_iterations=1)
+
+    last = wire.sent(server.requests[1])
+    assert last.tool_choice == "none" or not last.tools
+    check_is_valid(last.items)
+    assert (len(server.requests), [each.name for each in response.tool_calls]) == (2, ["add"])
+    surface.generate(llm, "And?", messages=session.messages)
+    check_is_valid(wire.sent(server.requests[2]).items)
 
 
 def test_a_generator_tool_streams_its_progress(surface: Surface, server: FakeServer):
