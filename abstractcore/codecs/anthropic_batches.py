@@ -20,10 +20,11 @@ from abstractcore.codecs.batches import (
     read_batch,
     read_line,
     unanswered,
+    unknown,
     unstreamed,
 )
 from abstractcore.codecs.json_text import as_count, as_object, as_text
-from abstractcore.errors import ResponseError, UnsupportedFeatureError
+from abstractcore.errors import UnsupportedFeatureError
 from abstractcore.types import BatchCounts, BatchState
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class AnthropicBatches:
             return BatchLine(custom_id, error=failure)
         if kind in _UNANSWERED:
             return BatchLine(custom_id, error=unanswered(_UNANSWERED[kind]))
-        raise ResponseError("a line of the batch's results is of no known type")
+        return unknown(custom_id)
 
 
 def _ended(counts: Mapping[str, int | None]) -> BatchState:

@@ -147,3 +147,9 @@ def unanswered(state: str) -> APIError:
     why = _WHY_NOT.get(state, "the batch ended without a result for this request")
     code = state if state in _WHY_NOT else "missing"
     return BatchError(why, code=code, retryable=True)
+
+
+def unknown(custom_id: str) -> BatchLine:
+    """Give the result of a line that names its request and says nothing that is known."""
+    told = "the line of the batch's results is neither an answer nor an error that is known"
+    return BatchLine(custom_id, error=ResponseError(told))

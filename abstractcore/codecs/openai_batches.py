@@ -22,6 +22,7 @@ from abstractcore.codecs.batches import (
     read_batch,
     read_line,
     unanswered,
+    unknown,
     unstreamed,
 )
 from abstractcore.codecs.http_errors import error_in_body, read_error
@@ -117,7 +118,7 @@ class OpenAIBatches:
         if error := as_object(read.get("error")):
             return BatchLine(custom_id, error=_failure(error, request_id))
         if not isinstance(status, int):
-            raise ResponseError("a line of the batch's results has neither a status nor an error")
+            return unknown(custom_id)
         body = response.get("body")
         if 200 <= status < 300:
             return BatchLine(custom_id, body, request_id)

@@ -73,10 +73,11 @@ def test_any_line_is_read_or_refused(vendor: str, line: str) -> None:
 
 @pytest.mark.parametrize("vendor", CODECS)
 @pytest.mark.parametrize("kind", [["expired"], {"a": 1}, None, 5, "\ud800"])
-def test_a_kind_that_is_no_word_is_refused(vendor: str, kind: Any) -> None:
+def test_a_kind_that_is_not_known_is_an_error_of_its_line(vendor: str, kind: Any) -> None:
     codec = CODECS[vendor]
-    with pytest.raises(ResponseError):
-        codec.result(json.dumps({"custom_id": "prompt-0", "result": {"type": kind}, "response": kind}))
+    read = codec.result(json.dumps({"custom_id": "prompt-0", "result": {"type": kind}, "response": kind}))
+    assert read.custom_id == "prompt-0"
+    assert isinstance(read.error, ResponseError)
     status = codec.status({"id": "\ud800", "status": "completed", "processing_status": "ended"})
     assert all(path.isascii() for path in (codec.look(status.id).path, *status.result_paths))
 

@@ -520,10 +520,7 @@ def test_an_id_is_one_step_of_a_path(surface: Surface, server: FakeServer, fake:
     assert request.target.endswith("/batches/..%2Ffiles%3Fa%3Db%0D%0AX%3A%20y")
 
 
-@pytest.mark.parametrize(
-    "line",
-    [b"<html>", b'{"no": "custom_id"}', b"[1]", b'{"custom_id": "prompt-0"}', b'{"custom_id": "theirs-1"}'],
-)
+@pytest.mark.parametrize("line", [b"<html>", b'{"no": "custom_id"}', b"[1]"])
 def test_results_of_another_shape_are_refused(
     surface: Surface, server: FakeServer, fake: FakeBatches, line: bytes
 ) -> None:
@@ -617,6 +614,22 @@ def test_counts_that_are_not_told_are_unknown() -> None:
 
     assert status.counts == BatchCounts()
     assert status.state == "in_progress"
+
+
+@pytest.mark.parametrize("told", [{}, {"result": {"type": "postponed"}, "response": None, "error": None}])
+def test_a_line_of_a_new_kind_takes_no_other_with_it(
+    surface: Surface, server: FakeServer, fake: FakeBatches, told: dict[str, Any]
+) -> None:
+    job = finish(surface, submit(surface, made(fake, server), ["a", "b"]))
+    name = "file-output" if fake.is_openai else "results"
+    lines = fake.files[name].splitlines(keepends=True)
+    news = json.dumps({"custom_id": "prompt-0", **told}).encode() + b"\n"
+    fake.files[name] = b"".join(news if b"prompt-0" in line else line for line in lines)
+
+    first, second = read(surface, job)
+
+    assert isinstance(first.error, ResponseError)
+    assert second.response.content == "echo b"
 
 
 @pytest.mark.parametrize(
