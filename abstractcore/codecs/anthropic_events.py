@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, ClassVar
 
+from abstractcore.codecs.answer_tool import ANSWER_TOOL
 from abstractcore.codecs.anthropic_turns import tool_input
 from abstractcore.codecs.framed_stream import FramedStream, cut_off
 from abstractcore.codecs.framing import SSEDecoder
@@ -47,13 +48,14 @@ _PLAIN_BLOCKS = frozenset({"text", "tool_use"})
 class _Block:
     """A content block that is being put together: *data* as it came, with what its deltas add."""
 
-    __slots__ = ("data", "is_known", "json", "kind", "pieces")
+    __slots__ = ("data", "is_answer", "is_known", "json", "kind", "pieces")
 
     def __init__(self, data: dict[str, Any]) -> None:
         self.data = dict(data)
         self.kind = str(data.get("type"))
         self.pieces: dict[str, list[str]] = {}
         self.json: list[str] = []
+        self.is_answer = self.kind == "tool_use" and data.get("name") == ANSWER_TOOL
         self.is_known = True  # False once a delta came that we cannot read: then it is not all here
 
     def begin(self) -> list[StreamChunk]:
@@ -70,7 +72,9 @@ class _Block:
             self.pieces.setdefault(field, []).append(text)
             return [StreamChunk(_PHASES[field], text)] if text else []
         if kind == "input_json_delta":
-            self.json.append(_string(delta.get("partial_json")))
+            text = _string(delta.get("partial_json"))
+            self.json.append(text)
+            return [StreamChunk("generating", text)] if self.is_answer and text else []
         elif kind == "signature_delta":
             self.data["signature"] = _string(delta.get("signature"))
         elif kind == "citations_delta":
@@ -90,6 +94,17 @@ class _Block:
             return None
         call_id, name = as_text(self.data.get("id")), as_text(self.data.get("name"))
         return ToolCall(call_id or "", name or "", arguments, raw)
+
+    def rest(self, call: ToolCall) -> list[StreamChunk]:
+        """Give the text of an answer that came as an object, and so in no delta."""
+        if "".join(self.json).strip():
+            return []
+        self.json = [written(call.arguments) if call.arguments_raw is None else call.arguments_raw]
+        return [StreamChunk("generating", self.json[0])]
+
+    def kept(self) -> dict[str, Any]:
+        """Give the block as it goes back: an answer is a text there, since no result will follow it."""
+        return {"type": "text", "text": "".join(self.json)} if self.is_answer else self.data
 
     def _input(self) -> tuple[dict[str, Any], str | None]:
         """Read the input: a stream brings it as pieces of JSON, a whole block as an object."""
@@ -159,6 +174,8 @@ class MessageAnswer:
         call = None if block is None else block.end()
         if block is None or call is None:
             return []
+        if block.is_answer:
+            return block.rest(call)
         block.data["id"] = self._unique(call.id)
         return [StreamChunk("tool_calling", tool_call=replace(call, id=block.data["id"]))]
 
@@ -197,12 +214,14 @@ class MessageAnswer:
         if self._call_ids:
             is_end = reason in ("stop", "tool_calls") or self.raw_finish_reason is None
             return "tool_calls" if is_end else reason
-        return "other" if reason == "tool_calls" else reason
+        if reason != "tool_calls":
+            return reason
+        return "stop" if any(block.is_answer for block in self._blocks) else "other"
 
     def _metadata(self) -> dict[str, Any]:
         message = as_object(self._message)
         content = [block.data for block in self._blocks]
-        kept = storable(content) if self._is_to_go_back() else None
+        kept = storable([block.kept() for block in self._blocks]) if self._is_to_go_back() else None
         counted = {} if self._usage is None else {"usage": self._usage}
         return {
             "model": as_text(message.get("model")),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from abstractcore.codecs.answer_tool import ANSWER_TOOL, with_answer_tool
 from abstractcore.codecs.anthropic_events import MessageAnswer, MessageStream, read_failure
 from abstractcore.codecs.anthropic_turns import LateSystem, calls_without_a_thought, write_turns
 from abstractcore.codecs.base import StreamDecoder, WireRequest
@@ -34,9 +35,10 @@ class AnthropicMessages:
     request wait in silence for more than ten minutes. *thinking*: how the wire says how much to
     think: "adaptive" with an effort, "budget" in tokens (up to Claude 4.5), None if it cannot;
     *thinking_off* how it says not to.
-    *schema_mode*: "prompt" describes the schema to the model where `output_config` cannot enforce
-    it. *late_system*: what a system message becomes that is not at the head; "system" keeps it
-    where the model takes it (since Claude Opus 4.8), "user" is understood by all.
+    *schema_mode*: "tool" has the model call a tool with the schema where `output_config` cannot enforce
+    it, "prompt" describes it to the model, as the other two do where they cannot. *late_system*: what
+    a system message becomes that is not at the head; "system" keeps it where the model takes it (since
+    Claude Opus 4.8), "user" is understood by all.
     """
 
     name: str = "anthropic_messages"
@@ -47,12 +49,14 @@ class AnthropicMessages:
     stream_above: int = 21_333
     thinking: ThinkingStyle | None = "adaptive"
     thinking_off: Literal["disabled", "between_tools"] = "disabled"
-    schema_mode: Literal["output_config", "prompt"] = "output_config"
+    schema_mode: Literal["output_config", "tool", "prompt"] = "output_config"
     late_system: LateSystem = "user"
 
     def encode(self, request: GenerateRequest) -> WireRequest:
         """Write a request; a field that the wire lacks is named in the warnings."""
         warnings: list[str] = []
+        if self.schema_mode == "tool":
+            request = with_answer_tool(request) or request
         room = request.extra.get("max_tokens") or request.max_output_tokens or self.max_tokens
         is_long = isinstance(room, int) and room > self.stream_above
         system, turns = write_turns(request.messages, codec=self.name, late_system=self.late_system)
@@ -161,8 +165,10 @@ def _tools(request: GenerateRequest) -> dict[str, Any]:
         return {}
     wire: dict[str, Any] = {"tools": [_tool(tool) for tool in request.tools]}
     if request.tool_choice is not None:
-        named = {"type": "tool", "name": request.tool_choice}
+        named: dict[str, Any] = {"type": "tool", "name": request.tool_choice}
         wire["tool_choice"] = _TOOL_CHOICES.get(request.tool_choice, named)
+        if request.tool_choice == ANSWER_TOOL:  # one answer
+            named["disable_parallel_tool_use"] = True
     return wire
 
 

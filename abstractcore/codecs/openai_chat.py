@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from abstractcore.codecs.answer_tool import with_answer_tool
 from abstractcore.codecs.base import StreamDecoder, WireRequest
 from abstractcore.codecs.framing import is_event_stream
 from abstractcore.codecs.openai_chat_events import ChatAnswer, ChatStream
@@ -37,6 +38,7 @@ from abstractcore.types import (
     ToolSpec,
 )
 
+SchemaMode = Literal["json_schema", "json_object", "structured_outputs", "tool"]
 ThinkingStyle = Literal["reasoning_effort", "reasoning", "thinking_type", "chat_template_kwargs"]
 
 
@@ -44,10 +46,12 @@ ThinkingStyle = Literal["reasoning_effort", "reasoning", "thinking_type", "chat_
 class OpenAIChat:
     """The Chat Completions codec; its fields are the differences between servers.
 
-    *thinking*: how the wire says whether to think, None if it cannot. *reasoning_details*: take
-    OpenRouter's details back to it. *reasoning_back*: the field that gives a tool turn's
-    reasoning back. *raw_arguments*: the server takes a past call's arguments as the model wrote
-    them, also when they are not JSON (vLLM, SGLang and llama-server parse them and refuse).
+    *schema_mode*: "tool" has the model call a tool with the schema, where there is nothing better; None
+    describes it to the model, as "tool" does where it cannot. *thinking*: how the wire says whether to
+    think, None if it cannot. *reasoning_details*: take OpenRouter's details back to it.
+    *reasoning_back*: the field that gives a tool turn's reasoning back. *raw_arguments*: the server
+    takes a past call's arguments as the model wrote them, also when they are not JSON (vLLM, SGLang
+    and llama-server parse them and refuse).
     *think_marks*: the server may leave a `<think>` block at the beginning of the content;
     *think_opened*: its chat template opens the block. *strict_schema*: ask for strict mode where
     the schema can be strict. *tells_cost*: the usage says what the answer cost, in US dollars.
@@ -61,7 +65,7 @@ class OpenAIChat:
     top_k: bool = True
     penalties: bool = True
     stream_usage: bool = True
-    schema_mode: Literal["json_schema", "json_object", "structured_outputs"] | None = "json_schema"
+    schema_mode: SchemaMode | None = "json_schema"
     strict_schema: bool = False
     thinking: ThinkingStyle | None = None
     think_marks: bool = True
@@ -74,6 +78,8 @@ class OpenAIChat:
     def encode(self, request: GenerateRequest) -> WireRequest:
         """Write a request; a field that the wire lacks is named in the warnings."""
         lacking: list[str] = []
+        if self.schema_mode == "tool":
+            request = with_answer_tool(request) or request
         messages = [self._message(message) for message in with_images_apart(request.messages)]
         body: dict[str, Any] = {"model": request.model, "messages": messages}
         if request.stream:
@@ -97,7 +103,7 @@ class OpenAIChat:
 
     def decode(self, body: Any) -> Iterable[StreamChunk]:
         """Read a whole answer's JSON. Raises ResponseError, or the error that the body carries."""
-        answer = ChatAnswer(self.name, tells_cost=self.tells_cost)
+        answer = self._answer()
         chunks = [*answer.read(whole_answer(body), "message"), *answer.done()]
         marks = self._marks()
         return chunks if marks is None else list(marks.through(chunks))
@@ -108,11 +114,15 @@ class OpenAIChat:
 
     def decoder(self) -> StreamDecoder:
         """Start reading a streamed answer."""
-        return ChatStream(self.name, self._marks(), tells_cost=self.tells_cost)
+        return ChatStream(self._answer(), self._marks())
 
     def models(self, body: Any) -> list[str]:
         """Read the ids out of the list of models."""
         return model_ids(body)
+
+    def _answer(self) -> ChatAnswer:
+        has_answer_tool = self.schema_mode == "tool"
+        return ChatAnswer(self.name, tells_cost=self.tells_cost, has_answer_tool=has_answer_tool)
 
     def _marks(self) -> TextMarks | None:
         return TextMarks(think=True, tools=False, opened=self.think_opened) if self.think_marks else None
@@ -134,7 +144,7 @@ class OpenAIChat:
         return {wire: value for _, wire, value in given if wire is not None}
 
     def _schema(self, schema: OutputSchema, lacking: list[str]) -> dict[str, Any]:
-        if self.schema_mode is None:
+        if self.schema_mode in (None, "tool"):
             lacking.append("schema")
             return {}
         if self.schema_mode == "structured_outputs":  # vLLM's own; its row uses OpenAI's (docs/why.md)

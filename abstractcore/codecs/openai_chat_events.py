@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from abstractcore.codecs.answer_tool import ANSWER_TOOL
 from abstractcore.codecs.framed_stream import FramedStream, cut_off
 from abstractcore.codecs.framing import SSEDecoder
 from abstractcore.codecs.http_errors import error_in_body
@@ -55,6 +56,7 @@ class ChatAnswer:
         "_calls",
         "_details",
         "_finish_event",
+        "_has_answer_tool",
         "_has_refused",
         "_is_valid",
         "_last_event",
@@ -64,10 +66,11 @@ class ChatAnswer:
         "raw_finish_reason",
     )
 
-    def __init__(self, name: str, *, tells_cost: bool = False) -> None:
+    def __init__(self, name: str, *, tells_cost: bool = False, has_answer_tool: bool = False) -> None:
         self._name = name
         self._tells_cost = tells_cost
-        self._calls = ToolCallParts()
+        self._has_answer_tool = has_answer_tool
+        self._calls = ToolCallParts(ANSWER_TOOL if has_answer_tool else None)
         self._details = ReasoningDetails()
         self._has_refused = False
         self._is_valid = False
@@ -114,6 +117,8 @@ class ChatAnswer:
                 chunks += _parts(content)
         if calls := message.get("tool_calls"):
             self._calls.add(as_array(calls), are_whole=field == "message")
+            if self._has_answer_tool and (text := self._calls.new_text()):
+                chunks.append(StreamChunk("generating", text))
         if call := message.get("function_call"):  # what tool calls were before 2023-11
             self._calls.add([{"index": 0, "function": call}])
         if details := message.get("reasoning_details"):
@@ -153,7 +158,9 @@ class ChatAnswer:
             return "tool_calls" if is_end else reason
         if self._has_refused and reason == "stop":
             return "content_filter"
-        return "other" if reason == "tool_calls" else reason
+        if reason != "tool_calls":
+            return reason
+        return "stop" if self._calls.has_text else "other"
 
     def _metadata(self) -> dict[str, Any]:
         # The usage may come after the finish reason, in an event that has no choices.
@@ -177,9 +184,9 @@ class ChatStream(FramedStream):
 
     __slots__ = ("_answer",)
 
-    def __init__(self, name: str, marks: TextMarks | None = None, *, tells_cost: bool = False) -> None:
+    def __init__(self, answer: ChatAnswer, marks: TextMarks | None = None) -> None:
         super().__init__(SSEDecoder(), marks)
-        self._answer = ChatAnswer(name, tells_cost=tells_cost)
+        self._answer = answer
 
     def _event(self, text: str) -> Iterable[StreamChunk]:
         if text[:1] != "{":

@@ -17,14 +17,22 @@ from abstractcore.types import ToolCall
 class _Part:
     """A call that is being put together."""
 
-    __slots__ = ("arguments", "id", "index", "name", "pieces")
+    __slots__ = ("arguments", "given", "id", "index", "name", "pieces")
 
     def __init__(self, index: int) -> None:
+        self.given = 0  # how many of the pieces of a text
         self.index = index
         self.id: str | None = None
         self.name = ""
         self.pieces: list[str] = []
         self.arguments: dict[str, Any] | None = None  # when the server sends an object, not a string
+
+    def new_text(self) -> str:
+        """Give the arguments' words that have not been given yet."""
+        if self.arguments is not None:
+            self.pieces, self.arguments = [written(self.arguments)], None
+        given, self.given = self.given, len(self.pieces)
+        return "".join(self.pieces[given:])
 
     def is_whole(self) -> bool:
         """Whether the arguments so far are all of an object."""
@@ -34,11 +42,15 @@ class _Part:
 
 
 class ToolCallParts:
-    """Collects the deltas of one answer's tool calls; *index* says which call, where it can be trusted."""
+    """Collects the deltas of one answer's tool calls; *index* says which call, where it can be trusted.
 
-    __slots__ = ("_by_id", "_by_index", "_parts")
+    The arguments of a call of the tool *text* are no call but a text, which `new_text` gives.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_by_id", "_by_index", "_parts", "_text")
+
+    def __init__(self, text: str | None = None) -> None:
+        self._text = text
         self._parts: list[_Part] = []
         self._by_index: dict[int, _Part] = {}
         self._by_id: dict[str, _Part] = {}
@@ -83,6 +95,18 @@ class ToolCallParts:
         self._by_index[part.index] = part
         return part
 
+    @property
+    def has_text(self) -> bool:
+        """Whether a call is a text."""
+        return any(self._is_text(part) for part in self._parts)
+
+    def new_text(self) -> str:
+        """Give what the texts have grown by since this was asked last."""
+        return "".join(part.new_text() for part in self._parts if self._is_text(part))
+
+    def _is_text(self, part: _Part) -> bool:
+        return self._text is not None and part.name == self._text
+
     def calls(self) -> list[ToolCall]:
         """Give the calls in the model's order; an id that is missing or taken is replaced by one of ours."""
         used = {part.id for part in self._parts}
@@ -92,6 +116,8 @@ class ToolCallParts:
         if len({part.index for part in parts}) == len(parts):  # else they are not to be trusted
             parts = sorted(parts, key=lambda part: part.index)
         for part in parts:
+            if self._is_text(part):
+                continue
             call_id = part.id
             if call_id is None or call_id in given:
                 number = len(calls) + 1

@@ -120,10 +120,10 @@ RULES: tuple[Rule, ...] = (
          rejects=("tool_choice",), when=_forced),
     Rule(r"claude-sonnet-5[-.]5(?!\d)", f"{_CLAUDE_DOCS}/models/sonnet-5-5/migration-guide",
          rejects=("tool_choice",), when=_forced),
-    # Claude: a schema is enforced since 4.5.
+    # Claude: a schema is enforced since 4.5. The older ones take tools, and so the schema as one of them.
     Rule(r"claude-(?:3|(?:opus|sonnet)-4(?:[-.][01](?!\d)|[-@]20\d\d|$))",
          f"{_CLAUDE_DOCS}/build-with-claude/structured-outputs", wire=_MESSAGES,
-         codec={"schema_mode": "prompt"}),
+         codec={"schema_mode": "tool"}),
 
     # xAI, Google, DeepSeek.
     Rule(r"grok-(?!.*non-reasoning)(?:3-mini|4|code)", _XAI_REASONING, rejects=(*_PENALTIES, "stop")),

@@ -28,10 +28,13 @@ _BEYOND_THE_ORACLE = {
     "lone_surrogate", "max_tokens_inside_a_call", "no_event_names", "tool_with_bad_arguments",
     "tools_with_one_id_twice", "usage_null", "usage_odd",
 }  # fmt: skip
+# A call to the package, and to us the answer's text.
+_ANSWERS = {"answer_tool", "answer_tool_after_a_thought", "answer_tool_in_the_start"}
 
 
 def read_by_both(paths: Iterable[Path]) -> list[Path]:
-    return [path for path in paths if "error" not in expected(path) and path.stem not in _BEYOND_THE_ORACLE]
+    beyond = _BEYOND_THE_ORACLE | _ANSWERS
+    return [path for path in paths if "error" not in expected(path) and path.stem not in beyond]
 
 
 def client_of(body: bytes, kind: str, asked: list[Any] | None = None) -> Any:
@@ -108,6 +111,17 @@ def test_both_read_a_whole_answer_the_same(path: Path) -> None:
     assert told_by_us(read(whole(CODEC, path.read_bytes()))) == told_by(message)
 
 
+@pytest.mark.parametrize("name", sorted(_ANSWERS))
+def test_both_read_the_same_arguments_of_the_answers_tool(name: str) -> None:
+    data = (CASES / f"{name}.sse").read_bytes()
+
+    with client_of(data, "text/event-stream").messages.stream(**ASK) as stream:
+        *_, block = stream.get_final_message().content
+
+    assert block.type == "tool_use"
+    assert json.loads(read(streamed(CODEC, [data]))["content"]) == block.input
+
+
 @pytest.mark.parametrize("name", ["error_mid_stream", "overloaded_mid_stream", "rate_limit_mid_stream"])
 def test_both_see_the_same_error_in_a_stream(name: str) -> None:
     data = (CASES / f"{name}.sse").read_bytes()
@@ -172,12 +186,19 @@ REQUESTS = {
     "no_tool": GenerateRequest("m", HISTORY, tools=TOOLS, tool_choice="none"),
     "stop": GenerateRequest("m", HISTORY, stop=("a", "\n"), max_output_tokens=5),
     "schema": GenerateRequest("m", HISTORY, schema=SCHEMA, thinking="low"),
+    "schema_alone": GenerateRequest("m", HISTORY, schema=SCHEMA, stream=True),
+    "schema_and_tools": GenerateRequest("m", HISTORY, schema=SCHEMA, tools=TOOLS),
+    "schema_and_no_tool": GenerateRequest("m", HISTORY, schema=SCHEMA, tools=TOOLS, tool_choice="none"),
     "thinking": GenerateRequest("m", HISTORY, thinking=True, stream=True),
     "not_thinking": GenerateRequest("m", HISTORY, thinking=False),
     "long": GenerateRequest("m", HISTORY, max_output_tokens=64_000),
     "cached": GenerateRequest("m", HISTORY, extra={"cache_control": {"type": "ephemeral", "ttl": "1h"}}),
 }
-CODECS = [CODEC, AnthropicMessages(thinking="budget", late_system="system", schema_mode="prompt")]
+CODECS = [
+    CODEC,
+    AnthropicMessages(thinking="budget", late_system="system", schema_mode="prompt"),
+    AnthropicMessages(thinking="budget", schema_mode="tool"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +206,7 @@ def request_type() -> TypeAdapter[Any]:
     return messages_type()
 
 
-@pytest.mark.parametrize("codec", CODECS, ids=["default", "older"])
+@pytest.mark.parametrize("codec", CODECS, ids=["default", "older", "by_tool"])
 @pytest.mark.parametrize("name", REQUESTS)
 def test_the_request_types_accept_what_we_encode(
     request_type: TypeAdapter[Any], name: str, codec: AnthropicMessages

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ RESPONSES = OpenAIResponses()
 # What other servers and gateways send, and OpenAI does not: its package gives up on it, joins what
 # belongs apart, or reads another thing than was meant.
 _BEYOND_THE_CHAT_ORACLE = {
-    "characters_cut_in_half", "legacy_function_call", "lone_surrogate", "mistral_parts", "mlx_tool_call",
+    "answer_tool_beside_a_call", "characters_cut_in_half", "legacy_function_call", "lone_surrogate",
+    "mistral_parts", "mlx_tool_call",
     "null_deltas", "text_no_space", "tools_all_numbered_0", "tools_interleaved",
     "tools_named_in_every_delta", "tools_whole_in_one_event", "tools_with_bad_arguments",
     "tools_with_empty_deltas", "tools_with_null_content", "tools_with_one_id_twice", "tools_without_ids",
@@ -292,6 +294,14 @@ def test_the_request_types_accept_what_we_encode(name: str, wire: Codec) -> None
     body = as_stored(wire.encode(REQUESTS[name]).body)
 
     assert plain(type_of(wire).validate_python(body)) == body
+
+
+@pytest.mark.parametrize("tools", [(), TOOLS], ids=["alone", "beside_tools"])
+def test_the_request_types_accept_a_schema_that_is_a_tool(tools: tuple[ToolSpec, ...]) -> None:
+    codec = replace(CHAT, schema_mode="tool")
+    body = as_stored(codec.encode(GenerateRequest("m", HISTORY, schema=SCHEMA, tools=tools)).body)
+
+    assert plain(chat_type().validate_python(body)) == body
 
 
 @WIRES

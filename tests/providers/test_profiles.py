@@ -239,10 +239,14 @@ def test_a_forced_tool_call_goes_before_thinking_unless_the_model_takes_none(mod
         ("claude-opus-5-5", True),
     ],
 )
-def test_a_schema_is_described_to_the_claude_models_that_cannot_be_held_to_it(model: str, is_enforced: bool):
+def test_a_schema_is_that_of_a_tool_for_the_claude_models_that_cannot_be_held_to_it(
+    model: str, is_enforced: bool
+):
     codec, fitted, _ = fit(CLAUDE, asking(model, schema=ALL["schema"]))
+    body = codec.encode(fitted).body
 
-    assert ("output_config" in codec.encode(fitted).body) is is_enforced
+    assert ("output_config" in body) is is_enforced
+    assert ("tool_choice" in body) is not is_enforced
 
 
 def test_each_rule_has_a_source_and_names_what_exists():
