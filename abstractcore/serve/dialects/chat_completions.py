@@ -19,7 +19,7 @@ from abstractcore.serve.dialects.base import (
     json_text,
     total,
 )
-from abstractcore.serve.dialects.openai_words import error_of, schema_of, tool_choice_of
+from abstractcore.serve.dialects.openai_words import error_of, not_heard, schema_of, tool_choice_of
 from abstractcore.serve.dialects.reading import (
     effort,
     left_over,
@@ -48,7 +48,15 @@ _READ = (
     *_SAMPLING, "model", "messages", "stream", "stream_options", "tools", "tool_choice", "response_format",
     "reasoning_effort", "n", "modalities",
 )  # fmt: skip
-_NOT_TAKEN = ("logprobs", "top_logprobs", "audio", "functions", "function_call", "web_search_options")
+_NOT_TAKEN = (
+    "logprobs",
+    "top_logprobs",
+    "audio",
+    "functions",
+    "function_call",
+    "web_search_options",
+    "logit_bias",
+)
 # What a message of ours knows; a client's other fields stay out of it.
 _OF_A_MESSAGE = ("role", "content", "tool_calls", "tool_call_id", "name", "reasoning", "reasoning_content")
 _FINISH_REASONS: Mapping[FinishReason | None, str] = {
@@ -77,7 +85,7 @@ def read(body: Mapping[str, Any]) -> Asked:
         tool_choice=tool_choice_of(body.get("tool_choice")),
         schema=schema_of(body.get("response_format"), "response_format"),
         sampling=sampling,
-        ignored=left_over(body, _READ),
+        ignored=(*left_over(body, _READ), *not_heard(body)),
         with_usage=bool(options.get("include_usage")),
     )
 
@@ -131,8 +139,9 @@ def usage_of(usage: Usage) -> dict[str, Any]:
         "completion_tokens": usage.output_tokens or 0,
         "total_tokens": total(usage),
     }
-    if usage.cached_tokens is not None:
-        wire["prompt_tokens_details"] = {"cached_tokens": usage.cached_tokens}
+    cache = {"cached_tokens": usage.cached_tokens, "cache_write_tokens": usage.cache_write_tokens}
+    if told := {name: count for name, count in cache.items() if count is not None}:
+        wire["prompt_tokens_details"] = told
     if usage.reasoning_tokens is not None:
         wire["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning_tokens}
     return wire

@@ -75,6 +75,7 @@ def read(body: Mapping[str, Any]) -> Asked:
     not_taken(body, ("mcp_servers", "container"))
     need(body, "max_tokens", int)
     sampling = picked(body, _SAMPLING)
+    choice = take(body, "tool_choice", dict)
     config = take(body, "output_config", dict) or {}
     if (thinking := _thinking(take(body, "thinking", dict), config)) is not None:
         sampling["thinking"] = thinking
@@ -83,10 +84,10 @@ def read(body: Mapping[str, Any]) -> Asked:
         stream=bool(take(body, "stream", bool)),
         messages=read_turns(body.get("system"), objects(need(body, "messages", list), "messages")),
         tools=_tools(body.get("tools")),
-        tool_choice=_tool_choice(take(body, "tool_choice", dict)),
+        tool_choice=_tool_choice(choice),
         schema=_schema(config.get("format") or body.get("output_format")),
         sampling=sampling,
-        ignored=left_over(body, _READ),
+        ignored=(*left_over(body, _READ), *_not_heard(choice)),
     )
 
 
@@ -105,6 +106,12 @@ def _tool_choice(choice: Mapping[str, Any] | None) -> str | None:
         return need(choice, "name", str, "tool_choice.")
     named = _TOOL_CHOICES.get(str(choice.get("type")))
     return named or refuse("tool_choice.type", "expected auto, any, tool or none")
+
+
+def _not_heard(choice: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Name the wish for one call at a time, which no model is told."""
+    is_wished = choice is not None and choice.get("disable_parallel_tool_use") is True
+    return ("tool_choice.disable_parallel_tool_use",) if is_wished else ()
 
 
 def _schema(wanted: Any) -> OutputSchema | None:
@@ -170,14 +177,18 @@ def _input(call: ToolCall) -> dict[str, Any]:
 
 
 def _usage(response: GenerateResponse) -> dict[str, Any]:
-    """Write the tokens: on this wire those that were read from a cache stand beside the others."""
+    """Write the tokens: on this wire those of a cache stand beside the others of the prompt."""
     usage = response.usage
-    cached = usage.cached_tokens or 0
-    wire = {
-        "input_tokens": max(0, (usage.input_tokens or 0) - cached),
-        "output_tokens": usage.output_tokens or 0,
+    cache = {
+        "cache_read_input_tokens": usage.cached_tokens,
+        "cache_creation_input_tokens": usage.cache_write_tokens,
     }
-    return wire if usage.cached_tokens is None else {**wire, "cache_read_input_tokens": cached}
+    told = {name: count for name, count in cache.items() if count is not None}
+    return {
+        "input_tokens": max(0, (usage.input_tokens or 0) - sum(told.values())),
+        "output_tokens": usage.output_tokens or 0,
+        **told,
+    }
 
 
 class MessagesWriter:

@@ -54,6 +54,11 @@ def tool_choice_of(value: Any) -> str | None:
     return need(cast("Mapping[str, Any]", function), "name", str, "tool_choice.")
 
 
+def not_heard(body: Mapping[str, Any]) -> tuple[str, ...]:
+    """Name the wish for one call at a time, which no model is told; a gateway's answer may have several."""
+    return ("parallel_tool_calls",) if body.get("parallel_tool_calls") is False else ()
+
+
 def schema_of(wanted: Any, where: str) -> OutputSchema | None:
     """Read the format that an answer is asked for in; *wanted* has name and schema in it or beside it."""
     if wanted is None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from abstractcore.serve.dialects.base import Asked, Dialect
-from abstractcore.serve.dialects.openai_words import error_of, schema_of, tool_choice_of
+from abstractcore.serve.dialects.openai_words import error_of, not_heard, schema_of, tool_choice_of
 from abstractcore.serve.dialects.reading import (
     effort,
     left_over,
@@ -50,7 +50,7 @@ def read(body: Mapping[str, Any]) -> Asked:
         tool_choice=tool_choice_of(body.get("tool_choice")),
         schema=schema_of(text.get("format"), "text.format"),
         sampling=sampling,
-        ignored=left_over(body, _READ),
+        ignored=(*left_over(body, _READ), *not_heard(body)),
         echo=echo | {"tools": tools, "tool_choice": body.get("tool_choice") or "auto"},
     )
 

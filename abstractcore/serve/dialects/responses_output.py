@@ -30,14 +30,20 @@ def write(asked: Asked, response: GenerateResponse, stamp: Stamp) -> dict[str, A
     if response.content:
         output.append(items.message(response.content))
     output += [items.call(call) for call in response.tool_calls]
+    if output:
+        output[-1]["status"] = _status_at_the_end(response)
     return _finished(asked, stamp, response, output)
+
+
+def _status_at_the_end(response: GenerateResponse) -> str:
+    return "incomplete" if response.finish_reason in _INCOMPLETE else "completed"
 
 
 def _finished(
     asked: Asked, stamp: Stamp, response: GenerateResponse, output: Sequence[dict[str, Any]]
 ) -> dict[str, Any]:
     reason = _INCOMPLETE.get(response.finish_reason)
-    body = _object(asked, stamp, "incomplete" if reason else "completed")
+    body = _object(asked, stamp, _status_at_the_end(response))
     body["output"] = _with_their_reasoning(response, output)
     body["incomplete_details"] = {"reason": reason} if reason else None
     body["usage"] = _usage(response.usage) if is_known(response.usage) else None
@@ -64,10 +70,14 @@ def _object(asked: Asked, stamp: Stamp, status: str) -> dict[str, Any]:
         "status": status,
         "error": None,
         "incomplete_details": None,
+        "instructions": None,
+        "metadata": {},
         "model": stamp.model,
         "output": [],
         "parallel_tool_calls": True,
         "store": False,
+        "temperature": None,
+        "top_p": None,
         "usage": None,
         **asked.echo,
     }
@@ -76,7 +86,10 @@ def _object(asked: Asked, stamp: Stamp, status: str) -> dict[str, Any]:
 def _usage(usage: Usage) -> dict[str, Any]:
     return {
         "input_tokens": usage.input_tokens or 0,
-        "input_tokens_details": {"cached_tokens": usage.cached_tokens or 0},
+        "input_tokens_details": {
+            "cached_tokens": usage.cached_tokens or 0,
+            "cache_write_tokens": usage.cache_write_tokens or 0,
+        },
         "output_tokens": usage.output_tokens or 0,
         "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens or 0},
         "total_tokens": total(usage),
@@ -157,13 +170,13 @@ class ResponsesWriter:
 
     def end(self, response: GenerateResponse) -> bytes:
         """Give the whole response, complete or cut off."""
-        stopped = self._stop()
+        stopped = self._stop(_status_at_the_end(response))
         whole = _finished(self._asked, self._stamp, response, self._done)
         return stopped + self._event(f"response.{whole['status']}", response=whole)
 
     def fail(self, refusal: Refusal) -> bytes:
         """Give the failed response, with what had come."""
-        stopped = self._stop()
+        stopped = self._stop("incomplete")
         failed = _object(self._asked, self._stamp, "failed")
         failed["output"] = self._done
         failed["error"] = {"code": error_code(refusal), "message": refusal.message}
@@ -182,7 +195,7 @@ class ResponsesWriter:
             "response.content_part.added", part=part
         )  # fmt: skip
 
-    def _stop(self) -> bytes:
+    def _stop(self, status: str = "completed") -> bytes:
         item, text = self._open, "".join(self._text)
         if item is None:
             return b""
@@ -193,7 +206,7 @@ class ResponsesWriter:
             part = _reasoning_text(text)
             told = self._in_part("response.reasoning_text.done", text=text)
         told += self._in_part("response.content_part.done", part=part)
-        whole = {**item, "status": "completed", "content": [part]}
+        whole = {**item, "status": status, "content": [part]}
         told += self._of_item("response.output_item.done", item=whole)
         self._done.append(whole)
         self._open, self._text = None, []
