@@ -136,6 +136,7 @@ WRONG: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"stream": "yes"}, "stream: expected true or false"),
         ({"n": 2}, "n: one answer"),
         ({"logprobs": True}, "logprobs: this gateway cannot"),
+        ({"logit_bias": {"50256": -100}}, "logit_bias: this gateway cannot"),
         ({"tools": [{"type": "function", "function": {}}]}, "A tool's name"),
         ({"tool_choice": "sometimes"}, "tool_choice: expected"),
         ({"response_format": {"type": "json_schema"}}, "response_format.schema: this field is required"),

@@ -30,7 +30,7 @@ TYPES = {
     "chat_completions": (ChatCompletion, TypeAdapter(ChatCompletionChunk)),
     "responses": (Response, TypeAdapter(ResponseStreamEvent)),
 }
-# https://github.com/openai/openai-openapi: `required` of a Response, which other languages' clients hold us to.
+# What a Response requires, as clients in other languages do: https://github.com/openai/openai-openapi
 REQUIRED = {
     "id", "object", "created_at", "error", "incomplete_details", "instructions", "model", "tools", "output",
     "parallel_tool_calls", "metadata", "tool_choice", "temperature", "top_p",
