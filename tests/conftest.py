@@ -10,7 +10,7 @@ import pytest
 
 from tests.fakes import any_wire
 from tests.fakes.proxy import FakeProxy
-from tests.fakes.server import FakeServer
+from tests.fakes.server import CA_FILE, FakeServer
 from tests.fakes.surfaces import Surface, WholeOrStream, surface_named
 from tests.fakes.wires import WIRES, Wire
 
@@ -67,6 +67,17 @@ def server(make_server: Callable[..., FakeServer]) -> FakeServer:
 def tls_server(make_server: Callable[..., FakeServer]) -> FakeServer:
     """A loopback model server behind TLS; `tls_server.ca_file` signed its certificate."""
     return make_server(tls=True)
+
+
+@pytest.fixture
+def trusted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The test authority is trusted, as by a user who sets SSL_CERT_FILE."""
+    from abstractcore.drivers.tls import ssl_context
+
+    monkeypatch.setenv("SSL_CERT_FILE", str(CA_FILE))
+    ssl_context.cache_clear()
+    yield
+    ssl_context.cache_clear()
 
 
 @pytest.fixture

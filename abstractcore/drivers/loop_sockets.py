@@ -204,6 +204,7 @@ class LoopSockets:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._stream: LoopStream | None = None
+        self._is_aborted = False
 
     async def connect_tcp(
         self,
@@ -226,10 +227,14 @@ class LoopSockets:
         except (OSError, UnicodeError) as failure:  # a name that IDNA cannot write is a UnicodeError
             raise ConnectError(str(failure)) from failure
         self._clock.connected()
+        if self._is_aborted:  # meanwhile
+            self._stream.abort()
+            raise ConnectError("the connection was closed")
         return self._stream
 
     def abort(self) -> None:
-        """Close the socket at once; from another thread the loop is asked to."""
+        """Close the socket at once, or as soon as it is there; from another thread the loop is asked to."""
+        self._is_aborted = True
         if self._stream is None or self._loop.is_closed():
             return
         if _running_loop() is self._loop:

@@ -44,7 +44,8 @@ class BlockingStream:
     """A socket that a thread waits at.
 
     It never blocks by itself: changing its timeout is a system call, at each of which Python's lock goes to
-    another thread.
+    another thread. The descriptor is closed by no other thread than the one that reads and writes, while it
+    does: the system would give its number to another socket, which would then be read or written.
     """
 
     def __init__(self, sock: socket.socket, clock: Clock) -> None:
@@ -57,13 +58,19 @@ class BlockingStream:
         """What came before the request was sent whole."""
         self._is_cut_off = False
         """Whether a request was not sent whole: the server would read the next one as its rest."""
+        self._is_busy = False
+        self._is_shut = False
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Send what is held, then wait for bytes."""
-        if self._held:
-            with contextlib.suppress(WriteError):  # the answer may be there all the same
-                self._flush()
-        data, self._early = self._early or self._receive(max_bytes), b""
+        try:
+            self._begin()
+            if self._held:
+                with contextlib.suppress(WriteError):  # the answer may be there all the same
+                    self._flush()
+            data, self._early = self._early or self._receive(max_bytes), b""
+        finally:
+            self._is_busy = False
         if data:
             self._clock.hear()
             check_head(self._clock, data)
@@ -71,17 +78,21 @@ class BlockingStream:
             self._clock.peer_closed = True
         return data
 
+    def _begin(self) -> None:
+        """Let nobody close the descriptor from here."""
+        self._is_busy = True
+        if self._is_shut:
+            raise ReadError("the connection was closed")
+
     def _receive(self, max_bytes: int) -> bytes:
         sock = self._socket
         try:
-            while _has_decrypted(sock) or _is_ready(sock, self._clock.patience()):
+            while _has_decrypted(sock) or is_ready(sock, self._clock.patience()):
                 with contextlib.suppress(*_FULL):  # TLS may have read what is no data
                     return sock.recv(max_bytes)
         except OSError as failure:
             self._clock.peer_closed = True
             raise ReadError(str(failure)) from failure
-        except ValueError as failure:  # another thread has closed it
-            raise ReadError("the connection was closed") from failure
         raise ReadTimeout
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
@@ -89,9 +100,15 @@ class BlockingStream:
         self._held.append(buffer)
         if len(buffer) > HELD_BYTES:
             self._clock.stage = "write"
-            with contextlib.suppress(WriteError):  # the answer may be there all the same; if not, this is why
-                self._flush()
-                self._clock.stage = "headers"
+            try:
+                self._begin()
+                with contextlib.suppress(
+                    WriteError
+                ):  # the answer may be there all the same; if not, this is why
+                    self._flush()
+                    self._clock.stage = "headers"
+            finally:
+                self._is_busy = False
 
     def _flush(self) -> None:
         """Send what is held; stop with WriteError when the server answers before it has read it all."""
@@ -112,7 +129,7 @@ class BlockingStream:
             raise WriteError(str(failure)) from failure
 
     def _wait_for_room(self) -> None:
-        if not _is_ready(self._socket, self._clock.left(), to_write=True):
+        if not is_ready(self._socket, self._clock.left(), to_write=True):
             raise TimeoutError
         if self._note_early():
             self._is_cut_off = True
@@ -133,9 +150,7 @@ class BlockingStream:
     ) -> BlockingStream:
         """Upgrade to TLS; raises ConnectError with the ssl failure as its cause."""
         try:
-            self._socket.settimeout(self._clock.connecting("tls") or 1e-6)
-            self._socket = ssl_context.wrap_socket(self._socket, server_hostname=server_hostname)
-            self._socket.settimeout(0)
+            self._handshake(ssl_context, server_hostname)
         except TimeoutError as failure:
             self.close()
             raise ConnectTimeout from failure
@@ -146,16 +161,40 @@ class BlockingStream:
         self._clock.expect_head()
         return self
 
+    def _handshake(self, ssl_context: ssl.SSLContext, server_hostname: str | None) -> None:
+        try:
+            self._socket.settimeout(self._clock.connecting("tls") or 1e-6)
+            # Nothing is said before the new socket is in its place, where `close` finds it.
+            made = ssl_context.wrap_socket(
+                self._socket, server_hostname=server_hostname, do_handshake_on_connect=False
+            )
+            self._socket = made
+            self._begin()
+            made.do_handshake()
+            made.settimeout(0)
+        finally:
+            self._is_busy = False
+
     def close(self) -> None:
-        """Close the socket; a thread that waits at it wakes. A forked child closes its copy alone."""
+        """Close the socket; a thread that waits at it wakes, and closes it.
+
+        A forked child closes its copy alone.
+        """
+        self._is_shut = True
         if os.getpid() == self._process:
             with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
+                # Not as TLS does it, which first forgets itself: a thread at work would go on in the clear.
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+            if self._is_busy:
+                return
         self._socket.close()
 
     def is_fit(self) -> bool:
         """Whether a request can be sent: the last one left whole, and nothing has come, nor the end."""
-        return not self._is_cut_off and self._socket.fileno() >= 0 and not _is_ready(self._socket, 0)
+        try:
+            return not (self._is_cut_off or self._is_shut or is_ready(self._socket, 0))
+        except ValueError:  # another thread has closed it by now
+            return False
 
     def get_extra_info(self, info: str) -> Any:
         """Tell what httpcore asks about the socket."""
@@ -176,7 +215,7 @@ def _has_decrypted(sock: socket.socket) -> bool:
     return isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
 
 
-def _is_ready(sock: socket.socket, seconds: float, *, to_write: bool = False) -> bool:
+def is_ready(sock: socket.socket, seconds: float, *, to_write: bool = False) -> bool:
     """Wait until *sock* can be read, or written to."""
     seconds = max(0.0, min(seconds, _LONGEST_POLL))
     if not hasattr(select, "poll"):  # Windows, whose select takes a descriptor of any size
@@ -223,6 +262,7 @@ class BlockingSockets:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._stream: BlockingStream | None = None
+        self._is_aborted = False
 
     def connect_tcp(
         self,
@@ -241,9 +281,13 @@ class BlockingSockets:
             raise ConnectError(str(failure)) from failure
         self._clock.connected()
         self._stream = BlockingStream(sock, self._clock)
+        if self._is_aborted:  # meanwhile
+            self._stream.close()
+            raise ConnectError("the connection was closed")
         return self._stream
 
     def abort(self) -> None:
-        """Close the socket at once."""
+        """Close the socket at once, or as soon as it is there."""
+        self._is_aborted = True
         if self._stream is not None:
             self._stream.close()

@@ -116,4 +116,6 @@ def test_a_time_that_runs_out_while_bytes_come_is_the_calls_own(server: FakeServ
             phases.add(caught.value.phase)
         return phases
 
-    assert on_uvloop(work) == {"total"}
+    phases = on_uvloop(work)
+    assert "total" in phases  # on a busy machine there may be others, which come before the body
+    assert "body" not in phases
