@@ -14,7 +14,7 @@ from abstractcore import BasicSession, StructuredOutputError, UnsupportedFeature
 from abstractcore.codecs.answer_tool import ANSWER_TOOL
 from abstractcore.codecs.openai_chat import OpenAIChat
 from abstractcore.providers.catalog import PROVIDERS
-from tests.fakes.any_wire import call, calls, text
+from tests.fakes.any_wire import call, calls, error, text
 from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import Surface, WholeOrStream
 from tests.fakes.wires import Sent, check_is_valid, sent
@@ -148,6 +148,19 @@ def test_b1_a_model_that_answers_in_words_of_json_is_understood(
     response = whole_or_stream.ask(surface, llm, "Which?", response_model=City, return_response=True)
 
     assert response.parsed == City(**OSLO)
+
+
+def test_b1_where_the_server_refuses_to_force_the_tool_it_is_offered(
+    surface: Surface, server: FakeServer, llm: Any, whole_or_stream: WholeOrStream
+):
+    server.replies(error(400, "Thinking mode does not support this tool_choice"), answer(OSLO))
+
+    response = whole_or_stream.ask(surface, llm, "Which?", response_model=City, return_response=True)
+
+    assert response.parsed == City(**OSLO)
+    second = asked(server)[1]
+    assert (list(second.tools), second.tool_choice) == ([ANSWER_TOOL], None)
+    assert response.warnings == [f"tool_choice is not accepted by {llm.model}: left out"]
 
 
 def test_b1_an_answer_that_is_cut_off_says_so(surface: Surface, server: FakeServer, llm: Any):
