@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from abstractcore.testing.misses import CassetteError, CassetteMissError
     from abstractcore.testing.scripted import FunctionLLM, Request, ScriptedLLM, ScriptError
     from abstractcore.testing.scripts import Wait, thinking, tool_call, wait
+    from abstractcore.testing.vectors import word_vector
 
 _HOME = {
     **dict.fromkeys(("Cassette", "cassette"), "cassettes"),
     **dict.fromkeys(("CassetteError", "CassetteMissError"), "misses"),
     **dict.fromkeys(("FunctionLLM", "Request", "ScriptError", "ScriptedLLM"), "scripted"),
     **dict.fromkeys(("Wait", "thinking", "tool_call", "wait"), "scripts"),
+    "word_vector": "vectors",
 }
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "thinking",
     "tool_call",
     "wait",
+    "word_vector",
 ]
 
 

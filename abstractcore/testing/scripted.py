@@ -9,23 +9,32 @@ from __future__ import annotations
 import copy
 import inspect
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Unpack
 
-from abstractcore.errors import AbstractCoreError, ClosedError, ConfigurationError, RequestTimeoutError
+from abstractcore.codecs.base import EmbedLimits
+from abstractcore.codecs.vectors import checked
+from abstractcore.errors import (
+    AbstractCoreError,
+    ClosedError,
+    ConfigurationError,
+    RequestTimeoutError,
+    UnsupportedFeatureError,
+)
 from abstractcore.generation.ask import SAMPLING, Sampling, check_known, sampling_fields
 from abstractcore.generation.messages import check_retries, check_timeout
 from abstractcore.generation.retry import Retry
 from abstractcore.llm import LLM
 from abstractcore.testing.scripts import Answer, Piece, Wait, pieces_of, steps
-from abstractcore.types import GenerateRequest, StreamChunk
+from abstractcore.types import EmbeddingResponse, EmbedRequest, GenerateRequest, StreamChunk
 
 if TYPE_CHECKING:
     from abstractcore.drivers.base import Deadline, Driver
 
 Source = Callable[["Driver", "Request", "Deadline"], Awaitable[list[Piece]]]
-_POLICY = ("model", "timeout", "max_retries")
+Embeddings = Callable[[str], Sequence[float]]
+_POLICY = ("model", "timeout", "max_retries", "embeddings")
 _SHOWN = 60
 
 
@@ -78,9 +87,10 @@ def _text(content: Any) -> str:
 class _Told:
     """The provider: it keeps every request and plays what *source* gives for it."""
 
-    def __init__(self, name: str, model: str, source: Source) -> None:
+    def __init__(self, name: str, model: str, source: Source, embeddings: Embeddings | None) -> None:
         self.name = name
         self.model = model
+        self._embeddings = embeddings
         self.requests: list[Request] = []
         self._source = source
         self._closed = False
@@ -89,8 +99,7 @@ class _Told:
         self, driver: Driver, request: GenerateRequest, deadline: Deadline
     ) -> AsyncGenerator[StreamChunk]:
         """Answer *request* once, as it is told."""
-        if self._closed:
-            raise ClosedError(f"{self.name}: the provider is closed")
+        self._check_open()
         seen = Request.of(request)
         self.requests.append(seen)
         number = len(self.requests)
@@ -102,6 +111,28 @@ class _Told:
                 await _wait(driver, step.seconds, deadline)
             else:
                 yield step
+
+    def embed_limits(self) -> EmbedLimits:
+        """Tell how much one `embed` may hold. Raises UnsupportedFeatureError without a function for it."""
+        self._embedding()
+        return EmbedLimits()
+
+    async def embed(self, driver: Driver, request: EmbedRequest, deadline: Deadline) -> EmbeddingResponse:
+        """Give the function's vector for each text."""
+        self._check_open()
+        embedding = self._embedding()
+        given = [await driver.call(embedding, text) for text in request.texts]
+        vectors = checked([list(map(float, vector)) for vector in given], len(given), request.dimensions)
+        return EmbeddingResponse(vectors, model=request.model)
+
+    def _embedding(self) -> Embeddings:
+        if self._embeddings is None:
+            raise UnsupportedFeatureError(f"{self.name} has no embeddings: pass embeddings=word_vector")
+        return self._embeddings
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedError(f"{self.name}: the provider is closed")
 
     async def models(self, driver: Driver, deadline: Deadline) -> list[str]:
         """List the one model."""
@@ -134,6 +165,7 @@ class _ToldLLM(LLM):
         made_by: dict[str, Any],
         max_retries: int,
         timeout: float | None,
+        embeddings: Embeddings | None,
         sampling: Sampling,
     ) -> None:
         check_known(sampling, (*SAMPLING, *_POLICY), type(self).__name__)
@@ -141,8 +173,11 @@ class _ToldLLM(LLM):
         sampling_fields(defaults)
         if (seconds := check_timeout(timeout)) is not None:
             defaults["timeout"] = seconds
-        self._told = _Told(name, model, source)
-        made_by |= {"model": model, "timeout": timeout, "max_retries": max_retries, **sampling}
+        if embeddings is not None and (not callable(embeddings) or inspect.iscoroutinefunction(embeddings)):
+            raise ConfigurationError("embeddings is a plain function that gives the vector of a text")
+        self._told = _Told(name, model, source, embeddings)
+        made_by |= {"model": model, "timeout": timeout, "max_retries": max_retries, "embeddings": embeddings}
+        made_by |= sampling
         retry = Retry(check_retries(max_retries))
         super().__init__(self._told, retry=retry, defaults=defaults, made_by=(type(self), made_by))
 
@@ -158,7 +193,7 @@ class ScriptedLLM(_ToldLLM):
     An answer is a text, a tool call, an error, a dict (its JSON is the text), or a list of texts,
     `thinking(...)`, tool calls, `Usage`, `wait(...)`, chunks, and at the end an error. A request
     beyond the last answer is ScriptError. Errors are raised at once unless *max_retries* is set:
-    then a retry takes the next answer.
+    then a retry takes the next answer. *embeddings* gives the vector of a text, as `word_vector` does.
     """
 
     def __init__(
@@ -168,6 +203,7 @@ class ScriptedLLM(_ToldLLM):
         model: str = "scripted",
         timeout: float | None = None,
         max_retries: int = 0,
+        embeddings: Embeddings | None = None,
         **sampling: Unpack[Sampling],
     ) -> None:
         if isinstance(script, str):
@@ -176,7 +212,7 @@ class ScriptedLLM(_ToldLLM):
         self._left = deque([pieces_of(answer) for answer in answers])
         self._length = len(answers)
         made_by = {"script": answers}
-        super().__init__("scripted", model, self._next, made_by, max_retries, timeout, sampling)
+        super().__init__("scripted", model, self._next, made_by, max_retries, timeout, embeddings, sampling)
 
     @property
     def unused(self) -> int:
@@ -199,7 +235,8 @@ class FunctionLLM(_ToldLLM):
     """An LLM whose answers *function* gives: it takes the `Request` and returns what a script holds.
 
     The async surface awaits a coroutine function and runs any other in a thread; the sync one refuses
-    the first with AsyncToolError. What the function raises is raised by the call.
+    the first with AsyncToolError. What the function raises is raised by the call. *embeddings* gives the
+    vector of a text, as `word_vector` does.
     """
 
     def __init__(
@@ -209,13 +246,14 @@ class FunctionLLM(_ToldLLM):
         model: str = "function",
         timeout: float | None = None,
         max_retries: int = 0,
+        embeddings: Embeddings | None = None,
         **sampling: Unpack[Sampling],
     ) -> None:
         if not callable(function):
             raise ConfigurationError(f"FunctionLLM takes a function, not {type(function).__name__}")
         self._function = function
         made_by = {"function": function}
-        super().__init__("function", model, self._asked, made_by, max_retries, timeout, sampling)
+        super().__init__("function", model, self._asked, made_by, max_retries, timeout, embeddings, sampling)
 
     async def _asked(self, driver: Driver, request: Request, deadline: Deadline) -> list[Piece]:
         if inspect.iscoroutinefunction(self._function):

@@ -21,13 +21,24 @@ from abstractcore import (
     IncompleteStreamError,
     RateLimitError,
     RequestTimeoutError,
+    ResponseError,
     ServerError,
     StreamChunk,
+    UnsupportedFeatureError,
     Usage,
     aio,
     errors,
 )
-from abstractcore.testing import FunctionLLM, Request, ScriptedLLM, ScriptError, thinking, tool_call, wait
+from abstractcore.testing import (
+    FunctionLLM,
+    Request,
+    ScriptedLLM,
+    ScriptError,
+    thinking,
+    tool_call,
+    wait,
+    word_vector,
+)
 from tests.fakes.surfaces import Surface, WholeOrStream
 
 
@@ -356,3 +367,61 @@ async def test_a_function_does_not_stop_the_loop() -> None:
     asyncio.get_running_loop().call_later(0.01, loop_went_on.set)
 
     assert (await FunctionLLM(answer).agenerate("Hi")).content == "free"
+
+
+def near(one: list[float], other: list[float]) -> float:
+    return sum(a * b for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize(
+    "llm", [ScriptedLLM([], embeddings=word_vector), FunctionLLM(shout, embeddings=word_vector)]
+)
+def test_texts_become_vectors_by_a_function(surface: Surface, llm: LLM) -> None:
+    """The same each time, in a copy too, and nearer where the words are the same."""
+    texts = ["The cat sleeps.", "A sleeping dog", "the CAT eats", "", "!?", "\ud800"]
+    found = surface.call(llm, "embed", [text for text in texts if text])
+    again = surface.call(pickle.loads(pickle.dumps(llm)), "embed", texts[0])
+
+    assert (found.provider, found.model, found.dimensions) == (llm.provider, llm.model, 64)
+    assert found[0] == again[0] == word_vector("The cat sleeps.")
+    assert near(found[0], found[2]) > near(found[0], found[1]) >= 0
+    assert [pytest.approx(near(vector, vector)) for vector in found] == [1.0] * 5
+    assert llm.requests == []  # type: ignore[attr-defined]
+
+
+def test_vectors_of_a_function_are_checked(surface: Surface) -> None:
+    def embedding(text: str) -> list[float]:
+        if text == "fails":
+            raise RateLimitError("busy")
+        return {"zero": [0, 0], "two": [1, 2], "three": [1, 2, 3]}[text]
+
+    llm = ScriptedLLM([], embeddings=embedding)
+
+    assert surface.call(llm, "embed", "two").vectors == [[1.0, 2.0]]
+    for texts, kind in (
+        ("zero", ResponseError),
+        (["two", "three"], ResponseError),
+        ("fails", RateLimitError),
+    ):
+        with pytest.raises(kind):
+            surface.call(llm, "embed", texts)
+    with pytest.raises(ResponseError):
+        surface.call(llm, "embed", "two", dimensions=3)
+    surface.close(llm)
+    with pytest.raises(ClosedError):
+        surface.call(llm, "embed", "two")
+
+
+def test_without_such_a_function_there_are_no_embeddings(surface: Surface) -> None:
+    with pytest.raises(UnsupportedFeatureError, match="embeddings=word_vector"):
+        surface.call(ScriptedLLM(["a"]), "embed", "a")
+
+
+async def coming(text: str) -> list[float]:
+    return word_vector(text)
+
+
+@pytest.mark.parametrize("wrong", [[0.5], coming])
+def test_embeddings_are_a_plain_function(wrong: Any) -> None:
+    with pytest.raises(ConfigurationError, match="a plain function"):
+        ScriptedLLM([], embeddings=wrong)

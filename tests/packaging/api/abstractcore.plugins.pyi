@@ -10,7 +10,7 @@ class Endpoint:
     is_local: bool
     foreign_suffix: str
     apis: Mapping[str, Codec]
-    embeddings: EmbeddingCodec | None
+    embeddings: Embeddings | None
     prices: str | None
     batches: BatchCodec | None
     def __init__(
@@ -26,7 +26,7 @@ class Endpoint:
         is_local: bool = False,
         foreign_suffix: str = "",
         apis: Mapping[str, Codec] = dict[str, Codec](),
-        embeddings: EmbeddingCodec | None = None,
+        embeddings: Embeddings | None = None,
         prices: str | None = None,
         batches: BatchCodec | None = None,
     ) -> None: ...

@@ -29,6 +29,7 @@ class FunctionLLM(LLM):
         model: str = "function",
         timeout: float | None = None,
         max_retries: int = 0,
+        embeddings: Embeddings | None = None,
         temperature: float | None = ...,
         top_p: float | None = ...,
         top_k: int | None = ...,
@@ -97,6 +98,7 @@ class ScriptedLLM(LLM):
         model: str = "scripted",
         timeout: float | None = None,
         max_retries: int = 0,
+        embeddings: Embeddings | None = None,
         temperature: float | None = ...,
         top_p: float | None = ...,
         top_k: int | None = ...,
@@ -121,3 +123,4 @@ def cassette(path: str | os.PathLike[str], mode: Mode = "auto") -> Cassette: ...
 def thinking(text: str) -> StreamChunk: ...
 def tool_call(name: str, **arguments: Any) -> ToolCall: ...
 def wait(seconds: float) -> Wait: ...
+def word_vector(text: str) -> list[float]: ...
