@@ -70,7 +70,7 @@ def ask(
             response = _streamed(llm, question, options)
         else:
             response = llm.generate(question, return_response=True, **options)
-            print(_written(response, as_json=as_json, has_schema=schema is not None))
+            _print(_written(response, as_json=as_json, has_schema=schema is not None))
     warn_of(response)
 
 
@@ -95,6 +95,12 @@ def _streamed(llm: LLM, question: str, options: dict[str, Any]) -> GenerateRespo
         for chunk in stream:
             answer.take(chunk)
         return stream.response
+
+
+def _print(text: str) -> None:
+    from abstractcore.cli.terminal import without_controls
+
+    print(without_controls(text) if sys.stdout.isatty() else text)
 
 
 def _written(response: GenerateResponse, *, as_json: bool, has_schema: bool) -> str:

@@ -21,6 +21,7 @@ from abstractcore.errors import (
     QuotaExceededError,
     RateLimitError,
     RequestTimeoutError,
+    ResponseError,
     ServerError,
     TransportError,
     UnsupportedFeatureError,
@@ -46,6 +47,7 @@ _TABLE: tuple[tuple[type[AbstractCoreError], int, RefusalKind], ...] = (
     (APIError, 502, "server"),
     (RequestTimeoutError, 504, "timeout"),
     (TransportError, 502, "server"),
+    (ResponseError, 502, "server"),
     (OutOfMemoryError, 503, "overloaded"),
 )
 _NOT_AGAIN = (AuthenticationError, PermissionDeniedError, QuotaExceededError)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from abstractcore.serve.dialects.base import Refusal, Refuse, json_text
+from abstractcore.serve.dialects.base import Refusal, Refuse, in_bytes, json_text
 
 if TYPE_CHECKING:
     from starlette.types import Send
@@ -39,7 +39,7 @@ class Reply:
 
     async def json(self, body: Mapping[str, Any], status: int = 200, headers: Iterable[Header] = ()) -> None:
         """Send a whole answer."""
-        data = json_text(body).encode()
+        data = in_bytes(json_text(body))
         length = (b"content-length", str(len(data)).encode())
         await self._begin(status, [_JSON, length, *headers])
         await self._send({"type": "http.response.body", "body": data})

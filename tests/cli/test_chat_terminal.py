@@ -319,6 +319,16 @@ def test_ask_streams_on_a_terminal(server: FakeServer, at_server: list[str]) -> 
     assert "Some **words**[2J and the end." in screen.lines
 
 
+def test_json_on_a_terminal_obeys_no_escape_either(server: FakeServer, at_server: list[str]) -> None:
+    """JSON escapes \\x1b, but not \\x9b, which means the same to a terminal."""
+    server.replies(any_wire.text("red: \x9b31m"))
+    with Screen(["ask", *at_server, "Hi", "--json"], os.environ) as screen:
+        assert screen.ended() == 0
+
+    assert "red: 31m" in "".join(screen.lines)
+    assert "\x9b".encode() not in screen.written
+
+
 def test_ctrl_c_in_ask_ends_it_with_130(server: FakeServer, at_server: list[str]) -> None:
     server.replies(any_wire.unfinished("Once upon", ending="hang"))
     with Screen(["ask", *at_server, "Hi"], os.environ) as screen:

@@ -19,6 +19,7 @@ from abstractcore.errors import (
     QuotaExceededError,
     RateLimitError,
     RequestTimeoutError,
+    ResponseError,
     ServerError,
 )
 from abstractcore.testing import FunctionLLM, ScriptedLLM
@@ -42,6 +43,7 @@ TYPED: list[tuple[Any, str, int]] = [
     (OverloadedError("too much", status_code=529), "InternalServerError", 503),
     (ConnectionFailedError("refused", phase="connect"), "InternalServerError", 502),
     (RequestTimeoutError("too long", phase="total"), "InternalServerError", 504),
+    (ResponseError("the answer holds no choices"), "InternalServerError", 502),
     (EngineDeadError("the engine died"), "InternalServerError", 500),
 ]
 

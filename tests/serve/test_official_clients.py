@@ -270,6 +270,13 @@ def test_another_model_answers_for_one_that_fails(serve: Serve, speak: Speak, st
     assert said.text == "from the second"
 
 
+def test_half_a_character_ends_no_answer(serve: Serve, speak: Speak, stream: bool) -> None:
+    """A model of one's own may give half of a surrogate pair, which no UTF-8 can hold."""
+    said = speak(serve("A \ud83d smile")).ask(stream=stream)
+
+    assert said.text == "A ? smile"
+
+
 def test_a_failure_has_the_id_that_the_client_gave(serve: Serve, speak: Speak) -> None:
     speaker = speak(serve(ServerError("broken")))
 

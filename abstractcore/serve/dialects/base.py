@@ -101,14 +101,19 @@ def json_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
+def in_bytes(text: str) -> bytes:
+    """Encode what is sent; half of a surrogate pair, which a model of one's own may give, becomes a "?"."""
+    return text.encode("utf-8", "replace")
+
+
 def data_event(value: Any) -> bytes:
     """Write a server-sent event without a name."""
-    return f"data: {json_text(value)}\n\n".encode()
+    return in_bytes(f"data: {json_text(value)}\n\n")
 
 
 def named_event(value: Mapping[str, Any]) -> bytes:
     """Write a server-sent event whose name is the value's type."""
-    return f"event: {value['type']}\ndata: {json_text(value)}\n\n".encode()
+    return in_bytes(f"event: {value['type']}\ndata: {json_text(value)}\n\n")
 
 
 def total(usage: Usage) -> int:

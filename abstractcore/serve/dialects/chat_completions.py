@@ -15,6 +15,7 @@ from abstractcore.serve.dialects.base import (
     Refusal,
     Stamp,
     data_event,
+    in_bytes,
     is_known,
     json_text,
     total,
@@ -176,7 +177,7 @@ class ChatWriter:
             return b""
         field = "reasoning_content" if chunk.phase == "thinking" else "content"
         begin, end = self._around
-        return f'{begin}"{field}":{json_text(chunk.content)}{end}'.encode()
+        return in_bytes(f'{begin}"{field}":{json_text(chunk.content)}{end}')
 
     def end(self, response: GenerateResponse) -> bytes:
         """Give the reason, the tokens where they were asked for, and the mark of the end."""
