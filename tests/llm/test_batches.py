@@ -32,13 +32,18 @@ from abstractcore.codecs.openai_batches import OpenAIBatches
 from abstractcore.testing import cassette
 from tests.codecs.vendor_types import assert_accepted
 from tests.fakes import faults
-from tests.fakes.batches import CANCELLED, EXPIRED, MISSING, FakeBatches
+from tests.fakes.anthropic_messages import message, tool_calls
+from tests.fakes.batches import CANCELLED, EXPIRED, MISSING, FakeBatches, Outcome
 from tests.fakes.replies import Close, Reply, whole
 from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import Surface
 
 SERVICES = ("openai_chat", "openai_responses", "anthropic_messages")
 PICTURE = "data:image/png;base64,aGVsbG8="
+
+
+class City(BaseModel):
+    name: str
 
 
 @pytest.fixture(autouse=True)
@@ -228,9 +233,6 @@ def test_a_job_is_found_again_after_a_restart(
 def test_a_model_of_the_answer_holds_for_each(
     surface: Surface, server: FakeServer, fake: FakeBatches
 ) -> None:
-    class City(BaseModel):
-        name: str
-
     fake.answer = lambda fake, prompt: fake.says(prompt)
     llm = made(fake, server)
     prompts = ['{"name": "Oslo"}', "a city"]
@@ -243,6 +245,24 @@ def test_a_model_of_the_answer_holds_for_each(
     assert isinstance(bad.error, StructuredOutputError)
     assert bad.error.last_text == "a city"
     assert read(surface, found)[0].response.parsed == City(name="Oslo")
+
+
+def test_the_call_that_stands_for_an_answer_is_read_as_one(
+    surface: Surface, server: FakeServer, anthropic: FakeBatches
+) -> None:
+    """A model without enforced schemas is asked by a tool; whoever finds the batch knows its call."""
+    calls = tool_calls([("abstractcore_answer", {"name": "Oslo"})])
+    anthropic.answer = lambda fake, prompt: Outcome(message(calls, finish_reason="tool_calls"))
+    llm = made(anthropic, server, model="claude-3-7-sonnet-20250219")
+
+    job = finish(surface, submit(surface, llm, ["Which?"], response_model=City))
+    (sent,) = server.requests[0].json["requests"]
+    found = surface.call(llm, "batch_job", job.id, response_model=City)
+
+    assert sent["params"]["tool_choice"]["name"] == "abstractcore_answer"
+    for (result,) in (read(surface, job), read(surface, found)):
+        assert result.response.parsed == City(name="Oslo")
+        assert (result.response.tool_calls, result.response.finish_reason) == ([], "stop")
 
 
 def test_what_was_left_out_is_told_of_each(surface: Surface, server: FakeServer, fake: FakeBatches) -> None:
