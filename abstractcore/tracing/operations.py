@@ -45,7 +45,8 @@ _DURATIONS: dict[Kind, tuple[str, tuple[str, ...]]] = {
 
 
 class Operation:
-    """An operation that has begun. Nothing of it is kept but by who set up OpenTelemetry.
+    """An operation that has begun. Nothing of it is kept but by who set up OpenTelemetry; what that raises
+    breaks no operation.
 
     *subject* stands after the kind in the span's name. Attributes that are None are left out.
     """
@@ -59,12 +60,16 @@ class Operation:
         self._began = Deadline.after(0.0)
         self._has_ended = False
         self._span: Span | None = None
+        self._start(f"{kind} {subject}" if subject else kind, asks_server)
+
+    @telemetry.harmless
+    def _start(self, name: str, asks_server: bool) -> None:
         tracer = telemetry.tracer()
         if tracer is not None:
             from opentelemetry.trace import SpanKind
 
             self._span = tracer.start_span(
-                f"{kind} {subject}" if subject else kind,
+                name,
                 kind=SpanKind.CLIENT if asks_server else SpanKind.INTERNAL,
                 attributes=self._attributes,
             )
@@ -78,6 +83,7 @@ class Operation:
         """Tell how long it has been under way."""
         return -self._began.left()
 
+    @telemetry.harmless
     def note(self, attributes: Mapping[str, Any]) -> None:
         """Add attributes; those that are None are left out."""
         known = {name: value for name, value in attributes.items() if value is not None}
@@ -85,11 +91,13 @@ class Operation:
         if self._span is not None:
             self._span.set_attributes(known)
 
+    @telemetry.harmless
     def event(self, name: str, attributes: Mapping[str, Any]) -> None:
         """Add a moment to the span."""
         if self._span is not None:
             self._span.add_event(name, {key: value for key, value in attributes.items() if value is not None})
 
+    @telemetry.harmless
     def record(self, metric: str, value: float, more: Mapping[str, str] = _NOTHING) -> None:
         """Add *value* to a metric, under the attributes that this kind of operation has there, and *more*."""
         histogram = telemetry.histogram(metric)
@@ -98,8 +106,11 @@ class Operation:
             told = {name: self._attributes[name] for name in names if name in self._attributes}
             histogram.record(value, {**told, **more}, self._context())
 
+    @telemetry.harmless
     def fail(self, failure: BaseException) -> None:
         """Say that it failed. The failure's words may repeat a prompt, and go where content goes."""
+        if self._has_ended:
+            return
         kind = error_type(failure)
         self.note({"error.type": kind})
         if self._span is not None and self._span.is_recording():
@@ -109,6 +120,7 @@ class Operation:
             short = kind.rpartition(".")[2] if status is None else f"{kind.rpartition('.')[2]} ({status})"
             self._span.set_status(StatusCode.ERROR, str(failure) if self.keeps_content else short)
 
+    @telemetry.harmless
     def end(self) -> None:
         """End it; once it has ended, this does nothing."""
         if self._has_ended:

@@ -8,18 +8,40 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+from abstractcore.tracing.logs import CALLS, WARNING
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Histogram, MeterProvider
     from opentelemetry.trace import Tracer, TracerProvider
 
+P = ParamSpec("P")
 SCOPE = "abstractcore"
 # Where `opentelemetry-instrument` reads which instrumentations to leave out.
 _DISABLED = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
 _CAPTURE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 _CAPTURING = ("true", "span_only", "span_and_event")
 _BARE = ("opentelemetry.trace", "opentelemetry.metrics")
+
+
+def harmless(tells: Callable[P, None]) -> Callable[P, None]:
+    """Let *tells* raise nothing but write a line: what looks at a call does not break it."""
+
+    @wraps(tells)
+    def told(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            tells(*args, **kwargs)
+        except Exception as failure:  # noqa: BLE001  # an exporter's or a sampler's, of whatever kind
+            _warn(failure)
+
+    return told
+
+
+def _warn(failure: Exception) -> None:
+    CALLS.write(WARNING, "OpenTelemetry failed: %s", type(failure).__name__, failure=failure)
 
 
 def is_on() -> bool:
@@ -56,7 +78,11 @@ def _provider(module: str, getter: str) -> Any:
     get: Any = getattr(sys.modules.get(module), getter, None)  # another thread may be importing it
     if get is None:
         return None
-    provider = get()
+    try:
+        provider = get()
+    except Exception as failure:  # noqa: BLE001  # one that the environment names may not load
+        _warn(failure)
+        return None
     if type(provider).__module__.startswith(_BARE) or _is_disabled():
         return None
     return provider
