@@ -201,14 +201,21 @@ def _known(call: ToolCall, tools: Mapping[str, Tool[..., Any]]) -> Tool[..., Any
 async def _check_approved(driver: Driver, call: ToolCall, policy: ToolPolicy, deadline: Deadline) -> None:
     if policy.approve is None:
         return
-    # On the async surface a function that asks somebody and waits does so in a thread.
-    is_async = inspect.iscoroutinefunction(policy.approve)
-    verdict = policy.approve(call) if is_async else await driver.call(policy.approve, call)
+    verdict = await _verdict(driver, partial(policy.approve, call), deadline)
     if inspect.isawaitable(verdict):
         verdict = await driver.bounded(verdict, deadline.left())
+    if deadline.left() <= 0:
+        raise _too_late(deadline)
     if verdict is not True:
         reason = f": {verdict}" if verdict else ""
         raise ToolError(f"the call of {call.name} was refused{reason}")
+
+
+async def _verdict(driver: Driver, approve: Callable[[], Any], deadline: Deadline) -> Any:
+    """Ask a blocking caller in its own thread, and on the async surface, if it may block, in another."""
+    if driver.caller().blocks or inspect.iscoroutinefunction(approve):
+        return approve()
+    return await call_bounded(driver, approve, deadline.left())
 
 
 def _told_work(

@@ -11,7 +11,16 @@ from typing import Any
 
 import pytest
 
-from abstractcore import BasicSession, ConfigurationError, RequestTimeoutError, Tool, aio, tool
+from abstractcore import (
+    Agent,
+    BasicSession,
+    ConfigurationError,
+    RequestTimeoutError,
+    Tool,
+    aio,
+    client,
+    tool,
+)
 from tests.fakes.any_wire import call, text
 from tests.fakes.server import FakeServer
 from tests.fakes.surfaces import Surface
@@ -77,6 +86,47 @@ def test_b7_the_time_of_a_turn_bounds_its_approval(server: FakeServer):
     with pytest.raises(RequestTimeoutError):
         asyncio.run(agent.run("?", timeout=1))
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("leaves", ["its own time", "asyncio.timeout"])
+def test_b7_d6_an_approval_in_a_thread_keeps_nobody(
+    server: FakeServer, released: threading.Event, leaves: str
+):
+    """Neither the run, whose time is over, nor the loop, which ends; the tool is not run."""
+    server.replies(call("never"), text("It was late."))
+
+    async def main() -> None:
+        client = aio.client(server.llm())
+        agent = aio.Agent(client, tools=[tool(never)], approve=lambda _: released.wait(30))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5 if leaves == "asyncio.timeout" else None):
+                await agent.run("?", timeout=None if leaves == "asyncio.timeout" else 0.5)
+        assert agent.messages == []
+        await client.aclose()
+
+    begun = time.monotonic()
+    asyncio.run(main())
+    assert time.monotonic() - begun < SOON
+    assert len(server.requests) == 1
+
+
+def test_b7_an_approval_that_came_too_late_runs_nothing(server: FakeServer):
+    """Of a blocking caller, in whose own thread it is given."""
+
+    def approve(_: Any) -> bool:
+        threading.Event().wait(0.6)  # as somebody who thinks for longer than the turn has
+        return True
+
+    server.replies(call("never"), text("It was late."))
+    agent = Agent(client(server.llm()), tools=[tool(never)], approve=approve)
+    with pytest.raises(RequestTimeoutError):
+        agent.run("?", timeout=0.5)
+    assert (agent.messages, len(server.requests)) == ([], 1)
+
+
+def never() -> str:
+    """Is not called."""
+    raise KeyboardInterrupt("it was called")
 
 
 def plain() -> str:
