@@ -155,7 +155,8 @@ def test_b2_the_response_has_every_field(
     assert (answer.content, answer.reasoning, answer.tool_calls) == ("Paris.", "France.", [])
     assert answer.finish_reason == "stop"
     details = (None, None) if wire.name == "ollama_chat" else (4, 5)
-    assert answer.usage == Usage(9, 12, 21, *details)
+    written = 0 if wire.name == "anthropic_messages" else None
+    assert answer.usage == Usage(9, 12, 21, *details, cache_write_tokens=written)
     assert (answer.model, answer.provider, answer.request_id) == ("m-2026", wire.provider, "req-1")
     assert answer.gen_time is not None
     assert 0 < answer.gen_time < 10_000

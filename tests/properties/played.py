@@ -1,4 +1,4 @@
-"""A server that has said all that it will say: its words lie in a socket that is none.
+"""A server that has said all that it will say: its words lie in a socket that leads nowhere.
 
 Everything above the socket is the real thing: the clock, HTTP, decompression, framing, codec, retries,
 the public surface. No thread and no kernel waits, so that ten thousand answers take seconds.
@@ -7,6 +7,7 @@ the public surface. No thread and no kernel waits, so that ten thousand answers 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -18,20 +19,12 @@ from abstractcore.drivers import loop_sockets, sockets
 BASE_URL = "http://127.0.0.1:9/v1"
 
 
-class Played:
-    """As much of a socket as the blocking driver uses; the peer takes every byte, and says its own."""
+class Played(socket.socket):
+    """A socket that leads nowhere, and so is always ready; the peer takes every byte, and says its own."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
+        super().__init__()
         self._pieces = [piece for piece in pieces if piece][::-1]
-
-    def settimeout(self, seconds: float) -> None: ...
-
-    def shutdown(self, how: int) -> None: ...
-
-    def close(self) -> None: ...
-
-    def fileno(self) -> int:
-        return -1
 
     def send(self, data: Any) -> int:
         return len(data)
@@ -104,6 +97,7 @@ def playing() -> Iterator[Peer]:
     peer = Peer()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sockets, "_connect", peer.connect)
+        patch.setattr(sockets, "is_ready", lambda *_, **__: True)
         patch.setattr(
             loop_sockets.LoopSockets,
             "connect_tcp",
