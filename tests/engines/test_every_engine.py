@@ -326,7 +326,7 @@ def batched(engine: Row) -> None:
 
 @pytest.mark.usefixtures("batched")
 def test_concurrent_calls_are_one_batch(surface: Surface, tiny: Any) -> None:
-    """CONTRACT B12, I1: eight answers take hardly more steps than the longest of them, however late some join."""
+    """CONTRACT B12, I1: eight answers take hardly more steps than the longest, however late some join."""
     calls = [surface.later(tiny, COUNT, max_output_tokens=20) for _ in range(8)]
     scheduler = scheduler_of(tiny)
     surface.gather(*calls)
