@@ -16,7 +16,8 @@ from abstractcore.codecs.vectors import checked
 from abstractcore.engines.prompt import write_prompt
 from abstractcore.engines.runtime import Accepted, Delta, Embedded, Texts
 from abstractcore.engines.sharing import Lease
-from abstractcore.errors import AbstractCoreError, UnsupportedFeatureError
+from abstractcore.errors import AbstractCoreError, ConfigurationError, UnsupportedFeatureError
+from abstractcore.tools.strict_json import surrogate_at
 from abstractcore.types import EmbeddingResponse, StreamChunk, Usage
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from abstractcore.types import EmbedRequest, FinishReason, GenerateRequest
 
 _TEXTS_PER_JOB = 256
+_SHOWN = 40
 
 
 class EngineProvider:
@@ -104,7 +106,7 @@ class EngineProvider:
     async def embed(self, driver: Driver, request: EmbedRequest, deadline: Deadline) -> EmbeddingResponse:
         """Embed the texts of *request* once. A cancel ends the job at its next step."""
         lease = self._embedder()
-        texts = Texts(request.texts, request.dimensions, request.truncate, request.extra)
+        texts = Texts(request.texts, request.dimensions, request.truncate, _told(request))
         ticket = lease.scheduler().submit(driver, texts, lease)
         try:
             told = await ticket.next(deadline)
@@ -134,6 +136,14 @@ class EngineProvider:
         self._on_collect.detach()
         for lease in self._leases:
             lease.close()
+
+
+def _told(request: EmbedRequest) -> dict[str, str]:
+    """Give the request's `extra`, which goes to a process that others share: what is no text stays here."""
+    for name, value in request.extra.items():
+        if any(not isinstance(part, str) or surrogate_at(part) is not None for part in (name, value)):
+            raise ConfigurationError(f"extra: {str(name)[:_SHOWN]} must be text, for a model in this process")
+    return dict(request.extra)
 
 
 def _close_later(leases: list[Lease]) -> None:

@@ -17,6 +17,7 @@ from abstractcore.errors import (
     ResponseError,
 )
 from abstractcore.generation.call import asked, charged
+from abstractcore.generation.messages import checked_text
 from abstractcore.providers.base import embedder_in
 from abstractcore.providers.stand_ins import standing_in
 from abstractcore.types import EmbeddingResponse, EmbedRequest, Usage
@@ -59,6 +60,9 @@ def make_plan(model: str, **asked: Unpack[EmbedArguments]) -> EmbedPlan:
             raise ConfigurationError(f"text {place} is not a str but {type(text).__name__}")
         if not text:
             raise ConfigurationError(f"text {place} is empty: there is nothing to embed")
+        checked_text(text, f"text {place}")
+    if not isinstance(extra, Mapping | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError("extra must be a dict of fields for the wire")
     for name in ("dimensions", "batch_size", "concurrency"):
         value = asked[name]
         if value is None and name != "concurrency":

@@ -142,6 +142,25 @@ def test_an_unknown_prompt_is_told(surface: Surface, embedder: Any):
     assert with_prompt[0] == pytest.approx(surface.call(embedder, "embed", "query: food")[0], abs=5e-3)
 
 
+@pytest.mark.parametrize(
+    ("texts", "extra"),
+    [
+        ("half \ud800 of a pair", {}),
+        ("hello", {"prompt": "\ud800"}),
+        ("hello", {"prompt": None}),
+        ("hello", {"prompt_name": ["query"]}),
+        ("hello", {"prompt": object()}),
+        ("hello", {("prompt",): "query: "}),
+    ],
+)
+def test_what_cannot_be_written_fails_alone(surface: Surface, embedder: Any, texts: str, extra: Any):
+    """The process of the model, in which others wait, goes on."""
+    with pytest.raises(ConfigurationError):
+        surface.call(embedder, "embed", texts, extra=extra)
+
+    assert len(surface.call(embedder, "embed", "hello")) == 1
+
+
 def test_a_model_that_is_not_there_is_told(
     surface: Surface, model: tuple[str, str], open_model: Any, tmp_path: Path
 ):

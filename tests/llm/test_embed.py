@@ -390,6 +390,8 @@ def test_several_models_as_one_do_not_embed(surface: Surface, embedder: FakeServ
     [
         ([""], {}, "text 0 is empty"),
         (["a", 1], {}, "text 1 is not a str but int"),
+        (["a", "half \ud800"], {}, "text 1: character 5 is a lone surrogate"),
+        ("a", {"extra": "abc"}, "extra must be a dict"),
         (None, {}, "NoneType"),
         (b"abc", {}, "bytes"),
         ("a", {"dimensions": 0}, "dimensions"),
