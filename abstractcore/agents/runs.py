@@ -275,13 +275,20 @@ class _Other(Runs):
         said = self._runnable.run(work.task)
         if inspect.isawaitable(said):
             check_can_be_awaited(work.driver, said, self.name or work.label)
-            said = await self._awaited(work.driver, said, seconds)
+            said = await self._awaited(work, said, seconds)
+        work.seconds_left()
         work.outcome.text = str(said)
         yield StreamChunk("generating", work.outcome.text, self.name or work.label)
         yield work.end(self.name or work.label)
 
-    async def _awaited(self, driver: Driver, said: Awaitable[Any], seconds: float | None) -> Any:
-        return await said if seconds is None else await driver.bounded(said, seconds)
+    async def _awaited(self, work: Work, said: Awaitable[Any], seconds: float | None) -> Any:
+        if seconds is None:
+            return await said
+        try:
+            return await work.driver.bounded(said, seconds)
+        except TimeoutError:
+            work.seconds_left()  # which raises, unless this is a TimeoutError of its own
+            raise
 
 
 def of_colour(blocks: bool, runnable: Any, place: str) -> Runs:

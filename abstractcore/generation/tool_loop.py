@@ -15,7 +15,7 @@ from abstractcore.drivers.generators import Nested
 from abstractcore.drivers.interleave import interleaved
 from abstractcore.generation.collect import assistant_message
 from abstractcore.generation.structured import insist
-from abstractcore.generation.tool_runs import ToolPolicy, ToolRun, run_call, runnable
+from abstractcore.generation.tool_runs import ToolPolicy, ToolRun, run_call, runnable, too_late
 from abstractcore.tools.context import ToolContext
 from abstractcore.tools.decorator import Tool
 from abstractcore.tracing.watching import tools_are_watched
@@ -96,6 +96,8 @@ async def rounds(
         turn.messages.append(assistant_message(replace(response, tool_calls=[run.call for run in runs])))
         turn.messages.extend(_result(run) for run in runs)
         call.collector.next_round()
+        if call.deadline.left() <= 0:
+            raise too_late(call.deadline)
 
 
 def _asked(request: GenerateRequest, turn: Turn, is_last: bool) -> GenerateRequest:

@@ -137,7 +137,7 @@ async def run_call(
     and RequestTimeoutError when *deadline*, the turn's own, has passed.
     """
     if deadline.left() <= 0:
-        raise _too_late(deadline)
+        raise too_late(deadline)
     limit = _Limit(policy.tool_timeout, deadline)
     try:
         tool = _known(run.call, tools)
@@ -156,7 +156,7 @@ async def run_call(
         run.fail(failure, failure.message)
     except Exception as failure:  # noqa: BLE001  the model is told, and may do better
         if isinstance(failure, TimeoutError) and deadline.left() <= 0:
-            raise _too_late(deadline) from None
+            raise too_late(deadline) from None
         run.fail(failure, _told(failure, run.call, policy))
 
 
@@ -180,7 +180,8 @@ class _Limit:
         return min(self.timeout, self.deadline.left())
 
 
-def _too_late(deadline: Deadline) -> RequestTimeoutError:
+def too_late(deadline: Deadline) -> RequestTimeoutError:
+    """Say that the turn's time is over."""
     return RequestTimeoutError(f"the turn took longer than {deadline.seconds:g} s", phase="total")
 
 
@@ -205,7 +206,7 @@ async def _check_approved(driver: Driver, call: ToolCall, policy: ToolPolicy, de
     if inspect.isawaitable(verdict):
         verdict = await driver.bounded(verdict, deadline.left())
     if deadline.left() <= 0:
-        raise _too_late(deadline)
+        raise too_late(deadline)
     if verdict is not True:
         reason = f": {verdict}" if verdict else ""
         raise ToolError(f"the call of {call.name} was refused{reason}")
@@ -360,7 +361,7 @@ async def served_tools(driver: Driver, mcp_client: Any, deadline: Deadline) -> l
     except TimeoutError:
         if deadline.left() > 0:  # the server's own time has passed
             raise
-        raise _too_late(deadline) from None
+        raise too_late(deadline) from None
 
 
 def _close(work: Any) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Coroutine
 from typing import Any
 
 import pytest
 
 import abstractcore
-from abstractcore import AsyncToolError, ConfigurationError, aio, tool
+from abstractcore import AsyncToolError, ConfigurationError, RequestTimeoutError, aio, tool
 from tests.agents.conftest import House, texts
 from tests.fakes.any_wire import text
 from tests.fakes.server import FakeServer
@@ -86,6 +88,26 @@ def test_f5_an_object_of_the_caller_s_own_with_run_takes_part(house: House, serv
     own = Shout() if house.is_sync else AsyncShout()
     assert house.run(house.Chain([house.Agent(client), own])) == "QUIET"
     assert texts(house.stream(house.Parallel([own, own]), "a")) == "AA"
+
+
+def test_f5_the_time_of_a_run_bounds_an_object_of_the_caller_s_own(house: House, server: FakeServer):
+    """Awaited it is cancelled; a blocking one is let come back, and what it gives is not gone on with."""
+
+    class Slow:
+        def run(self, task: str) -> str:
+            threading.Event().wait(0.6)
+            return task
+
+    class AsyncSlow:
+        async def run(self, task: str) -> str:
+            return await asyncio.get_running_loop().create_future()
+
+    own = Slow() if house.is_sync else AsyncSlow()
+    chain = house.Chain([own, house.Agent(house.client(server.llm()))])
+    for stream in (False, True):
+        with pytest.raises(RequestTimeoutError):
+            house.stream(chain, timeout=0.5) if stream else house.run(chain, timeout=0.5)
+    assert server.requests == []
 
 
 class Quiet:

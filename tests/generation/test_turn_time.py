@@ -124,6 +124,20 @@ def test_b7_an_approval_that_came_too_late_runs_nothing(server: FakeServer):
     assert (agent.messages, len(server.requests)) == ([], 1)
 
 
+def test_b7_no_model_is_asked_once_the_time_is_over(surface: Surface, server: FakeServer):
+    """Whoever took it: here it is who watches the turn."""
+
+    def watch(event: Any) -> None:
+        if event.kind == "tool_result":
+            threading.Event().wait(0.6)
+
+    server.replies(call("plain"), text("It was late."))
+    session = BasicSession(server.llm(), tools=[tool(plain)])
+    with pytest.raises(RequestTimeoutError):
+        surface.generate(session, "?", run_tools=True, events=watch, timeout=0.5)
+    assert (session.messages, len(server.requests)) == ([], 1)
+
+
 def never() -> str:
     """Is not called."""
     raise KeyboardInterrupt("it was called")
