@@ -94,10 +94,12 @@ def _connected(server: str) -> MCPClient:
     if server.endswith(".json"):
         return MCPClient(config=read_json(server))
     try:
-        program, *arguments = shlex.split(server)
+        words = shlex.split(server)
     except ValueError as failure:
         raise ConfigurationError(f"--mcp: not a command: {failure}") from failure
-    return MCPClient(command=program, args=arguments)
+    if not words:
+        raise ConfigurationError("--mcp: name a URL, a .json file or a command")
+    return MCPClient(command=words[0], args=words[1:])
 
 
 def read_json(file: str) -> Any:

@@ -71,7 +71,7 @@ def run(
     from abstractcore.serve.models import ModelTable
 
     known = server.keys_in_environment() if keys is None else list(keys)
-    server.check_host(host, has_keys=bool(known))
+    server.check_address(host, port, has_keys=bool(known))
     with ModelTable(models) as table:
         asgi = make(table, keys=known, max_body_bytes=max_body_bytes, max_requests=max_requests, load=False)
         table.load()

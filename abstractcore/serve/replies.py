@@ -20,6 +20,7 @@ _EVENTS = (
     (b"x-accel-buffering", b"no"),  # nginx would hold the events back
 )
 _MOST_WARNINGS = 2_000
+_LONGEST_WAIT = 365 * 24 * 3_600
 Header = tuple[bytes, bytes]
 
 
@@ -63,7 +64,8 @@ class Reply:
         """Send a failure, in the shape that *write* gives it."""
         headers: list[Header] = []
         if refusal.retry_after is not None:
-            headers.append((b"retry-after", str(max(0, ceil(refusal.retry_after))).encode()))
+            seconds = ceil(min(max(0, refusal.retry_after), _LONGEST_WAIT))  # a provider may say infinity
+            headers.append((b"retry-after", str(seconds).encode()))
         if refusal.retry is not None:
             headers.append((b"x-should-retry", b"true" if refusal.retry else b"false"))
         if refusal.status == 401:

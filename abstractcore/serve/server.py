@@ -46,8 +46,10 @@ def keys_in_environment() -> list[str]:
     return [key.strip() for key in os.environ.get(KEYS_VARIABLE, "").split(",") if key.strip()]
 
 
-def check_host(host: str, *, has_keys: bool) -> None:
+def check_address(host: str, port: int, *, has_keys: bool) -> None:
     """Raise ConfigurationError where other machines could come in, and no key keeps them out."""
+    if not 0 <= port <= 65_535:
+        raise ConfigurationError(f"a port is 0 to 65535, not {port}")
     if not has_keys and not is_loopback(host):
         raise ConfigurationError(
             f"other machines can reach {host}, and there are no keys: pass keys=, or set {KEYS_VARIABLE}"

@@ -93,3 +93,8 @@ def test_the_servers_of_a_config_are_left_at_the_end(tmp_path: Path) -> None:
 def test_a_server_that_cannot_be_started_is_an_error(server: str, kind: type[Exception]) -> None:
     with pytest.raises(kind), toolbox(None, [server]):
         pass
+
+
+def test_a_server_without_a_name_is_told_what_could_stand_there() -> None:
+    with pytest.raises(ConfigurationError, match="name a URL"), toolbox(None, [" "]):
+        pass

@@ -139,6 +139,12 @@ def test_other_machines_are_served_with_keys_alone(host: str) -> None:
         run({"m": ScriptedLLM([])}, host=host)
 
 
+@pytest.mark.parametrize("port", [-1, 65_536])
+def test_a_port_that_does_not_exist_is_refused(port: int) -> None:
+    with pytest.raises(ConfigurationError, match="a port is 0 to 65535"):
+        run({"m": ScriptedLLM([])}, port=port)
+
+
 @pytest.mark.parametrize("keys", ["a-key-as-one-text", ["short"], [""], ["schlüssel-schlüssel"]])
 def test_keys_that_are_none_are_refused(keys: Any) -> None:
     with pytest.raises(ConfigurationError, match="key"):

@@ -72,6 +72,15 @@ def test_when_to_come_back_is_told_in_whole_seconds(serve: Serve, speak: Speak) 
     assert raised.value.response.headers["retry-after"] == "3"
 
 
+def test_a_wait_without_an_end_is_a_year(serve: Serve, speak: Speak) -> None:
+    speaker = speak(serve(RateLimitError("slow down", retry_after=float("inf"))))
+
+    with pytest.raises(speaker.errors.RateLimitError) as raised:
+        speaker.ask()
+
+    assert raised.value.response.headers["retry-after"] == "31536000"
+
+
 def test_what_no_second_try_can_help_is_not_tried_again(serve: Serve, speak: Speak) -> None:
     """The clients retry a 429 of themselves, unless they are asked not to."""
     llm = ScriptedLLM([QuotaExceededError("no credit left")] * 3)
