@@ -124,6 +124,7 @@ class Batches(Maps):
         from abstractcore.generation.batches import Batch
 
         check_known(options, ("metadata", *_SHARED, *SAMPLING), "batch")
+        _check_metadata(metadata)
         service = self._batch_service()
         given = list[BatchPrompt](check_prompts(prompts))
         asks = await service.check(driver, len(given), lambda index: self._question(given[index], options))
@@ -194,9 +195,9 @@ class BatchJob(_Job):
     def wait(self, *, timeout: float | None = None, poll: float = LONGEST_PAUSE) -> BatchJob:
         """Wait until it is over, and give the job itself.
 
-        It is looked at after a second, then less and less often, at least every *poll* seconds. When
-        *timeout* seconds have passed first, RequestTimeoutError (a TimeoutError) is raised, and the batch
-        goes on.
+        It is looked at now, after a second, then less and less often, at least every *poll* seconds.
+        When *timeout* seconds have passed first, RequestTimeoutError (a TimeoutError) is raised, and the
+        batch goes on.
         """
         run(self._batch.wait(BLOCKING, _seconds("timeout", timeout), _seconds("poll", poll) or LONGEST_PAUSE))
         return self
@@ -247,6 +248,15 @@ class AsyncBatchJob(_Job):
 
         await self._batch.cancel(ASYNC)
         return self
+
+
+def _check_metadata(metadata: Any) -> None:
+    if metadata is None:
+        return
+    if not isinstance(metadata, Mapping) or not all(
+        isinstance(part, str) for pair in metadata.items() for part in pair
+    ):
+        raise ConfigurationError("metadata must be a dict of texts")
 
 
 def _seconds(name: str, given: float | None) -> float | None:

@@ -428,6 +428,15 @@ def test_metadata_is_kept_where_the_service_keeps_it(
     assert submit(surface, llm, ["a"], metadata={"run": "7"}).metadata == {"run": "7"}
 
 
+@pytest.mark.parametrize("metadata", ["run", {"run": 7}, {7: "run"}, {"run": object()}])
+def test_metadata_that_is_no_text_is_told_before_anything_is_sent(
+    surface: Surface, server: FakeServer, openai: FakeBatches, metadata: Any
+) -> None:
+    with pytest.raises(ConfigurationError, match="metadata"):
+        submit(surface, made(openai, server), ["a"], metadata=metadata)
+    assert server.requests == []
+
+
 def test_a_batch_is_never_made_twice(surface: Surface, server: FakeServer, fake: FakeBatches) -> None:
     """A connection that breaks after the batch was sent does not say whether it was made."""
     path = "POST /v1/batches" if fake.is_openai else "POST /v1/messages/batches"
