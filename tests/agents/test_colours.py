@@ -30,9 +30,11 @@ def test_f6_a_client_of_the_other_surface_is_refused_when_the_agent_is_made(serv
         abstractcore.Agent(aio.client(llm))
     with pytest.raises(ConfigurationError):
         abstractcore.Agent(llm)
-    for made in (abstractcore.Chain, abstractcore.Parallel):
+    for kind in ("Chain", "Parallel"):
         with pytest.raises(ConfigurationError):
-            made.from_client(aio.client(llm), ["p"])
+            getattr(abstractcore, kind).from_client(aio.client(llm), ["p"])
+        with pytest.raises(ConfigurationError):
+            getattr(aio, kind).from_client(abstractcore.client(llm), ["p"])
 
 
 def test_f6_e2_async_tools_and_approve_are_refused_by_the_sync_agent(server: FakeServer):

@@ -97,14 +97,15 @@ def test_f4_each_request_holds_its_own_system_prompt_and_messages_only(
     assert client.messages == []
 
 
-def test_f4_async_the_first_failure_cancels_the_siblings_and_their_requests(server: FakeServer):
+@pytest.mark.parametrize("stream", [False, True])
+def test_f4_async_the_first_failure_cancels_the_siblings_and_their_requests(server: FakeServer, stream: bool):
     server.route = by_system(a=hangs(), b=error(400).after(Pause(0.1)), c=hangs())
     client = aio.client(server.llm())
     parallel = aio.Parallel.from_client(client, ["a", "b", "c"])
 
     async def main() -> None:
         with pytest.raises(ExceptionGroup) as raised:
-            await parallel.run("t")
+            await do(parallel, stream=stream)
         (failure,) = raised.value.exceptions
         assert isinstance(failure, BadRequestError)
         assert failure.worker == "worker_2"  # type: ignore[attr-defined]
@@ -115,12 +116,13 @@ def test_f4_async_the_first_failure_cancels_the_siblings_and_their_requests(serv
     asyncio.run(main())
 
 
-def test_f4_sync_all_run_to_the_end_and_the_group_names_each(server: FakeServer):
+@pytest.mark.parametrize("stream", [False, True])
+def test_f4_sync_all_run_to_the_end_and_the_group_names_each(server: FakeServer, stream: bool):
     server.route = by_system(a=error(400), b=text("B").after(Pause(0.1)), c=error(404))
     parallel: Any = abstractcore.Parallel.from_client(abstractcore.client(server.llm()), ["a", "b", "c"])
 
     with pytest.raises(ExceptionGroup) as raised:
-        parallel.run("t")
+        list(parallel.run("t", stream=stream))
     assert [failure.worker for failure in raised.value.exceptions] == ["worker_1", "worker_3"]  # type: ignore[attr-defined]
     assert [len(w.messages) for w in parallel.workers] == [0, 2, 0]
     assert server.disconnects == 0
@@ -181,6 +183,43 @@ def test_d6_a_cancel_ends_the_workers_of_a_parallel(server: FakeServer):
         await client.aclose()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("kind", ["Chain", "Router", "EvaluatorOptimizer"])
+def test_d6_asyncio_timeout_round_any_workflow_is_the_standard_error(
+    server: FakeServer, kind: str, stream: bool
+):
+    server.route = lambda _: hangs()
+
+    async def main() -> None:
+        client = aio.client(server.llm())
+        agent = aio.Agent(client)
+        runs = {
+            "Chain": lambda: aio.Chain([agent]),
+            "Router": lambda: aio.Router(client, {"a": agent}),
+            "EvaluatorOptimizer": lambda: aio.EvaluatorOptimizer(agent, client),
+        }[kind]()
+        with pytest.raises(TimeoutError) as raised:
+            async with asyncio.timeout(0.2):
+                await do(runs, stream=stream)
+        assert type(raised.value) is TimeoutError
+        await server.until(lambda s: s.in_flight == 0)
+        assert (agent.messages, client.messages) == ([], [])
+        server.route = echo
+        assert await agent.run("t")
+        await client.aclose()
+
+    asyncio.run(main())
+
+
+async def do(runs: Any, *, stream: bool) -> None:
+    """Do a run to its end."""
+    if stream:
+        async for _ in runs.run("t", stream=True):
+            pass
+    else:
+        await runs.run("t")
 
 
 def test_f4_workers_share_the_connection_pool(house: House, server: FakeServer):

@@ -199,14 +199,29 @@ def test_h1_an_aio_client_of_a_sync_one_shares_its_state(server: FakeServer):
     asyncio.run(wrapped.chat("Hi"))
     wrapped.system_message = "Be long."
     assert (len(made.messages), made.system_message) == (2, "Be long.")
+    assert made.usage == wrapped.usage
+    made.messages = made.messages[:1]
+    made.tools = []
+    assert wrapped.messages is made.messages
+    assert (len(wrapped.messages), wrapped.tools) == (1, [])
+    wrapped.reset()
+    assert made.messages == []
 
 
 @pytest.mark.parametrize(
-    "model", ["mlx:some/model", "openvino:model.gguf", "local", "LlamaCpp:x", *models.HuggingFaceModel]
+    "model",
+    [
+        *("mlx:some/model", "openvino:model.gguf", "local", "LlamaCpp:x", "huggingface:x"),
+        *models.HuggingFaceModel,
+        *models.MLXModel,
+        *models.LlamaCppModel,
+    ],
 )
 def test_h1_a_model_in_this_process_is_not_loaded_twice(model: str):
     with pytest.raises(ValueError, match=r"aio\.client\(sync_client\)"):
         aio.client(model)
+    with pytest.raises(ValueError, match=r"aio\.client\(sync_client\)"):
+        aio.chat("Hi", model=model)
 
 
 def test_h1_the_pattern_runs_on_a_model_in_this_process(tiny_model: str):
@@ -230,8 +245,20 @@ def test_e2_an_async_tool_is_refused_when_a_sync_client_is_built(server: FakeSer
     with pytest.raises(AsyncToolError, match=r"multiply.*abstractcore\.aio"):
         abstractcore.client(llm, tools=[multiply])
     made = abstractcore.client(llm)
-    with pytest.raises(AsyncToolError):
-        made.chat("Hi", tools=[multiply])
+    with pytest.raises(TypeError):  # which AsyncToolError is, and a ValueError
+        made.tools = [multiply]
+    for stream in (False, True):
+        with pytest.raises(AsyncToolError):
+            made.chat("Hi", tools=[multiply], stream=stream)
+        with pytest.raises(AsyncToolError):
+            abstractcore.chat("Hi", model=llm, tools=[multiply], stream=stream)
+        with pytest.raises(AsyncToolError):
+            abstractcore.Agent(made).run("Hi", tools=[multiply], stream=stream)
+        with pytest.raises(AsyncToolError):
+            llm.generate("Hi", tools=[multiply], run_tools=True, stream=stream)
+    made.tools.append(multiply)
+    with pytest.raises(ValueError, match="multiply"):
+        made.chat("Hi")
     assert server.requests == []
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from abstractcore import BasicSession
 from abstractcore.drivers.base import Deadline
 from abstractcore.drivers.blocking import BLOCKING, run
 from abstractcore.engines.runtime import Prompt
@@ -296,7 +297,7 @@ def test_too_many_waiting_calls_are_refused(toy: Toy) -> None:
 
 
 def test_threads_and_tasks_share_one_batch(toy: Toy, llm: Any) -> None:
-    """CONTRACT A7, I1: calls of both surfaces, from several loops, are never crossed."""
+    """CONTRACT A7, I1: calls of both surfaces, from several loops and sessions, are never crossed."""
     toy.hold()
     prompts = [f"{number} of eight" for number in range(8)]
     results: dict[str, str] = {}
@@ -307,8 +308,11 @@ def test_threads_and_tasks_share_one_batch(toy: Toy, llm: Any) -> None:
     def looping(prompt: str) -> None:
         results[prompt] = asyncio.run(llm.agenerate(prompt)).content
 
+    def talking(prompt: str) -> None:
+        results[prompt] = BasicSession(llm).generate(prompt).content
+
     threads = [
-        threading.Thread(target=(blocking, looping)[number % 2], args=(prompt,))
+        threading.Thread(target=(blocking, looping, talking)[number % 3], args=(prompt,))
         for number, prompt in enumerate(prompts)
     ]
     for thread in threads:

@@ -14,6 +14,7 @@ from abstractcore import (
     StructuredOutputError,
     ToolContext,
     ToolError,
+    ToolPolicy,
     UnsupportedFeatureError,
     fallback,
     tool,
@@ -115,6 +116,35 @@ def test_e3_a_tool_that_hangs_is_left_behind(surface: Surface, server: FakeServe
         assert "took longer than 0.05 seconds" in results(server, 1)[0]
     finally:
         released.set()
+
+
+def test_e3_a_tool_that_hangs_keeps_nothing(surface: Surface, server: FakeServer):
+    """FAULTS 1.6: an async one is cancelled, a sync one is in a daemon thread; it has 60 s unless said."""
+    seen: list[Any] = []
+    released = threading.Event()
+
+    @tool
+    def hang() -> None:
+        """Hang."""
+        seen.append(threading.current_thread().daemon)
+        released.wait(30)
+
+    @tool(name="hang")
+    async def awaited() -> None:
+        """Hang."""
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+            raise
+
+    assert ToolPolicy().tool_timeout == 60
+    for made in (hang,) if surface.name == "sync" else (hang, awaited):
+        server.replies(call("hang"), text("Went on."))
+        answer = surface.generate(server.llm(), "?", tools=[made], run_tools=True, tool_timeout=0.3)
+        assert answer.content == "Went on."
+    released.set()
+    assert seen == [True, "cancelled"][: 1 if surface.name == "sync" else 2]
 
 
 def test_e4_concurrent_tools_run_side_by_side_and_answer_in_order(surface: Surface, server: FakeServer):
