@@ -46,6 +46,8 @@ def target_of(url: str) -> Target:
     if parts.scheme not in _PORTS or not host:
         raise ValueError("not an http or https URL with a host")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    if " " in path or not path.isprintable():
+        raise ValueError("a character that must be percent-encoded")
     shown = f"[{host}]" if ":" in host else host
     default = _PORTS[parts.scheme]
     header = shown if port in (None, default) else f"{shown}:{port}"
@@ -57,7 +59,7 @@ def raw_headers(request: HttpRequest, target: Target) -> list[tuple[bytes, bytes
     """Give the headers as they are sent. The key enters here, and into no local that outlives the call."""
     headers = [(b"Host", target.host_header)]
     headers += [(name.encode("ascii"), value.encode()) for name, value in request.headers.items()]
-    if request.body:
+    if request.body or request.method == "POST":
         headers.append((b"Content-Length", b"%d" % len(request.body)))
     if request.secret is not None:
         name, prefix, secret = request.secret
