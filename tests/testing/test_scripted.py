@@ -378,8 +378,8 @@ def near(one: list[float], other: list[float]) -> float:
 )
 def test_texts_become_vectors_by_a_function(surface: Surface, llm: LLM) -> None:
     """The same each time, in a copy too, and nearer where the words are the same."""
-    texts = ["The cat sleeps.", "A sleeping dog", "the CAT eats", "", "!?", "\ud800"]
-    found = surface.call(llm, "embed", [text for text in texts if text])
+    texts = ["The cat sleeps.", "A sleeping dog", "the CAT eats", "!?", " "]
+    found = surface.call(llm, "embed", texts)
     again = surface.call(pickle.loads(pickle.dumps(llm)), "embed", texts[0])
 
     assert (found.provider, found.model, found.dimensions) == (llm.provider, llm.model, 64)
