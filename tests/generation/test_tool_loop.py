@@ -118,6 +118,20 @@ def test_e3_a_tool_that_hangs_is_left_behind(surface: Surface, server: FakeServe
         released.set()
 
 
+@pytest.mark.parametrize("written", ["", "{}", "null"])
+def test_e3_arguments_that_say_nothing_are_none(surface: Surface, server: FakeServer, written: str):
+    """FAULTS 1.6"""
+
+    @tool
+    def ping(times: int = 1) -> str:
+        """Ping."""
+        return "pong" * times
+
+    server.replies(calls([("ping", written)]), text("Done."))
+    surface.generate(server.llm(), "?", tools=[ping], run_tools=True)
+    assert results(server, 1) == ["pong"]
+
+
 def test_e3_a_tool_that_hangs_keeps_nothing(surface: Surface, server: FakeServer):
     """FAULTS 1.6: an async one is cancelled, a sync one is in a daemon thread; it has 60 s unless said."""
     seen: list[Any] = []
