@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, NoReturn, cast
@@ -257,13 +258,14 @@ class ProviderSuite:
         surface.close(copied)
 
     def test_the_key_shows_nowhere(self, llm: LLM, surface: Surface) -> None:
-        """Neither in a `repr`, nor in an error and its traceback's words."""
+        """Neither in a `repr`, nor in an error and its traceback, the locals of its frames among it."""
         if self.key is None:
             pytest.skip(f"{type(self).__name__} says no key")
         self.will_fail()
         with pytest.raises(AbstractCoreError) as caught:
             surface.ask(llm, self.prompt)
-        shown = f"{llm!r} {vars(llm)!r} {caught.value!r} {vars(caught.value)!r} {caught.value}"
+        told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+        shown = f"{llm!r} {vars(llm)!r} {caught.value!r} {vars(caught.value)!r} {''.join(told.format())}"
         assert self.key not in shown
 
     # ---- errors and history ----

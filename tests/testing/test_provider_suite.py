@@ -14,7 +14,8 @@ import pytest
 
 from abstractcore import LLM, BadRequestError, Usage, create_llm
 from abstractcore.errors import AbstractCoreError
-from abstractcore.testing import ScriptedLLM, tool_call
+from abstractcore.testing import FunctionLLM, ScriptedLLM, tool_call
+from abstractcore.testing.both_surfaces import Surface
 from abstractcore.testing.provider_suite import ProviderSuite
 from abstractcore.testing.scripts import pieces_of
 from tests.engines.toy import scheduler_of
@@ -126,3 +127,20 @@ class TestOfAModelInThisProcess(ProviderSuite):
 
     def has_been_left(self) -> bool:
         return not self.is_answering()
+
+
+def test_a_key_in_a_frame_of_the_traceback_is_found() -> None:
+    """An error whose words and repr are clean is not enough: a traceback may be printed with its locals."""
+
+    class Careless(TestOfAScript):
+        key = KEY
+
+    def answer(request: object) -> str:
+        login = f"Bearer {KEY}"
+        raise BadRequestError(f"refused a login of {len(login)} characters")
+
+    suite, surface = Careless(), Surface()
+    suite.will_fail = lambda: BadRequestError  # type: ignore[method-assign]
+    with FunctionLLM(answer) as llm, pytest.raises(AssertionError):
+        suite.test_the_key_shows_nowhere(llm, surface)
+    surface.shut()
