@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from itertools import chain
@@ -109,7 +110,7 @@ def dask_local(_: str, model: str, worker: dict[str, str]) -> Any:
 
 
 @contextlib.contextmanager
-def ray_cluster(worker: dict[str, str]) -> Iterator[None]:
+def ray_cluster(worker: dict[str, str]) -> Iterator[str]:
     """On loopback, without a dashboard and telling nobody. Its processes are named after its folder."""
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # which is what keeps it on loopback
@@ -126,7 +127,7 @@ def ray_cluster(worker: dict[str, str]) -> Iterator[None]:
             log_to_driver=False,
             logging_level="error",
         )
-        yield
+        yield folder
     finally:
         ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
@@ -164,23 +165,44 @@ def _listening() -> dict[str, Any]:
 
 def ray_local(_: str, model: str, worker: dict[str, str]) -> Any:
     llm = create_llm("openvino", model, max_output_tokens=5)
-    with ray_cluster(worker):
-        prompts = [f"Hi {number}" for number in range(16)]
-        answered = ray_map(llm, prompts, batch_size=2, ray_options=HALF)
-        rows = answered.map_batches(_count_engines).take_all()
-        left = [pid for row in rows for pid in json.loads(row["engines"])]
-    return {"rows": rows, "engines": sorted(set(left)), "left": until_gone(left)}
+    with ray_cluster(worker), _watching_engines() as engines:
+        rows = ray_map(
+            llm, [f"Hi {number}" for number in range(16)], batch_size=2, ray_options=HALF
+        ).take_all()
+        return {"rows": rows, "engines": sorted(engines), "left": until_gone(sorted(engines))}
 
 
-def _count_engines(batch: dict[str, Any]) -> dict[str, Any]:
+@contextlib.contextmanager
+def _watching_engines() -> Iterator[set[int]]:
+    """Collect the ids of the engines that Ray's workers have started; other tests may have theirs."""
     import psutil
 
-    engines = [
-        process.pid
-        for process in psutil.process_iter()
-        if "abstractcore.engines.worker" in " ".join(_command(process))
-    ]
-    return {**batch, "engines": [json.dumps(engines)] * len(batch["prompt"])}
+    found: set[int] = set()
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.05):
+            for process in psutil.process_iter():
+                if "abstractcore.engines.worker" in " ".join(_command(process)) and _is_of_ray(process):
+                    found.add(process.pid)
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        yield found
+    finally:
+        over.set()
+        watcher.join()
+
+
+def _is_of_ray(process: Any) -> bool:
+    import psutil
+
+    try:
+        parent = process.parent()
+    except psutil.Error:
+        return False
+    return parent is not None and " ".join(_command(parent)).startswith("ray::")
 
 
 def _command(process: Any) -> list[str]:
