@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from abstractcore import BadRequestError, BatchError, ModelNotFoundError, ServerError, create_llm
+from abstractcore import BatchError, ModelNotFoundError, ServerError, create_llm
 from tests.fakes.surfaces import Surface
 
 PROMPTS = [f"prompt {number}" for number in range(7)]
@@ -81,8 +81,6 @@ def test_aimock_ends_a_batch_and_knows_no_other(
     assert job.status == "cancelled"
     with pytest.raises(ModelNotFoundError, match="no_such_batch"):
         surface.call(llm, "batch_job", "no_such_batch")
-    with pytest.raises(BadRequestError, match="metadata"):
-        surface.call(llm, "batch", PROMPTS, metadata={"k": 5})
 
 
 def test_llmock_answers_the_batches_of_three_services(
