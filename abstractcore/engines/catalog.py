@@ -18,6 +18,7 @@ from abstractcore.errors import ConfigurationError, MissingDependencyError, Mode
 if TYPE_CHECKING:
     from abstractcore.engines.provider import EngineProvider
     from abstractcore.engines.runtime import Runtime
+    from abstractcore.engines.sharing import Lease
 
 LOCAL_MODEL = "ABSTRACTCORE_LOCAL_MODEL"
 # Packages that carry a model, and where in them it lies. They are looked into and never imported.
@@ -117,67 +118,96 @@ def _wanted(engine: Engine) -> str:
 
 
 def _provider(name: str, engine: Engine, model: str, options: EngineOptions, strict: bool) -> EngineProvider:
-    from abstractcore.engines.model_files import format_at, is_embedder, is_hub_id
     from abstractcore.engines.provider import EngineProvider
-    from abstractcore.engines.sharing import Lease
 
-    def path() -> str:
-        named = os.path.expanduser(model)
-        return named if is_hub_id(named) else os.path.realpath(named)
-
-    def key() -> tuple[str, str, EngineOptions]:
-        return name, path(), options
-
-    def make() -> Runtime:
-        from abstractcore.engines.process import ProcessRuntime
-
-        most = options.max_batch if engine.most is None else min(engine.most, options.max_batch)
-        return ProcessRuntime(
-            name, path(), options, formats=engine.formats, max_batch=most, module=engine.module
-        )
-
-    def make_embedder() -> Runtime:
-        from abstractcore.engines.process import ProcessRuntime
-
-        # Of the formats, the folders: what holds vectors in a GGUF file none of the two can read.
-        folders = [form for form in engine.formats if form in ("openvino", "safetensors")]
-        return ProcessRuntime(
-            name,
-            path(),
-            options,
-            formats=folders,
-            max_batch=options.max_batch,
-            module=f"abstractcore.engines.worker.{name}_embeddings",
-            embeds=True,
-        )
-
-    def embedder() -> Lease:
-        package, extra = engine.embeddings or ("", "")
-        if not _has(package):
-            raise MissingDependencyError(
-                f'embeddings with {name} need {package}: pip install "abstractcore[{extra}]"', provider=name
-            )
-        return Lease(name, lambda: ("embeddings", *key()), make_embedder)
-
-    def found() -> list[str]:
-        if not (os.path.exists(path()) or is_hub_id(path())):
-            raise ModelLoadError(f"{name}: there is no model at {path()}")
-        return list(dict.fromkeys([model, *_models_of(engine.formats)]))
-
-    def sees() -> bool:
-        return format_at(path()) in engine.sees
-
+    chosen = _Chosen(name, engine, model, options)
     return EngineProvider(
         name,
         model,
-        key=key,
-        make=make,
-        found=found,
-        sees=sees,
+        key=chosen.key,
+        make=chosen.make,
+        found=chosen.found,
+        sees=chosen.sees,
         strict=strict,
-        embedder=embedder if engine.embeddings else None,
-        embeds=lambda: is_embedder(path()),
+        embedder=chosen.embedder if engine.embeddings else None,
+        embeds=chosen.embeds,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """A model on an engine. Nothing is looked up on the disk before it is asked for."""
+
+    name: str
+    engine: Engine
+    model: str
+    options: EngineOptions
+
+    def path(self) -> str:
+        from abstractcore.engines.model_files import is_hub_id
+
+        named = os.path.expanduser(self.model)
+        return named if is_hub_id(named) else os.path.realpath(named)
+
+    def key(self) -> tuple[str, str, EngineOptions]:
+        return self.name, self.path(), self.options
+
+    def make(self) -> Runtime:
+        from abstractcore.engines.process import ProcessRuntime
+
+        engine, most = self.engine, self.options.max_batch
+        return ProcessRuntime(
+            self.name,
+            self.path(),
+            self.options,
+            formats=engine.formats,
+            max_batch=most if engine.most is None else min(engine.most, most),
+            module=engine.module,
+        )
+
+    def embedder(self) -> Lease:
+        from abstractcore.engines.sharing import Lease
+
+        package, extra = self.engine.embeddings or ("", "")
+        if not _has(package):
+            raise MissingDependencyError(
+                f'embeddings with {self.name} need {package}: pip install "abstractcore[{extra}]"',
+                provider=self.name,
+            )
+        return Lease(self.name, lambda: ("embeddings", *self.key()), self.make_embedder)
+
+    def make_embedder(self) -> Runtime:
+        from abstractcore.engines.process import ProcessRuntime
+
+        # Of the formats, the folders: what holds vectors in a GGUF file none of the two can read.
+        folders = [form for form in self.engine.formats if form in ("openvino", "safetensors")]
+        return ProcessRuntime(
+            self.name,
+            self.path(),
+            self.options,
+            formats=folders,
+            max_batch=self.options.max_batch,
+            module=f"abstractcore.engines.worker.{self.name}_embeddings",
+            embeds=True,
+        )
+
+    def embeds(self) -> bool:
+        from abstractcore.engines.model_files import is_embedder
+
+        return is_embedder(self.path())
+
+    def found(self) -> list[str]:
+        from abstractcore.engines.model_files import is_hub_id
+
+        path = self.path()
+        if not (os.path.exists(path) or is_hub_id(path)):
+            raise ModelLoadError(f"{self.name}: there is no model at {path}")
+        return list(dict.fromkeys([self.model, *_models_of(self.engine.formats)]))
+
+    def sees(self) -> bool:
+        from abstractcore.engines.model_files import format_at
+
+        return format_at(self.path()) in self.engine.sees
 
 
 def _best(model: str) -> tuple[str, Engine]:
